@@ -1,0 +1,1 @@
+"""Plans jobs, sends their tasks, watches events; the public JobService."""

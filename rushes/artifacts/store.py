@@ -1,0 +1,86 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rushes.errors import NotFound, ResultsDiffer
+
+_CHUNK = 1 << 20
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary sibling that becomes `path` on a clean exit, and vanishes otherwise.
+
+    The content is on disk before the name is: write, fsync, rename, fsync of the folder.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".", suffix=f".partial{path.suffix}", dir=path.parent)
+    os.fchmod(handle, 0o644)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        sync(temporary)
+        temporary.replace(path)
+        sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Waits until a file's content, or a folder's entries, are on disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a UTF-8 file whole, line ends as given."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a JSON file whole, one top-level key a line, non-ASCII kept."""
+    if isinstance(value, dict):
+        rows = (f"{json.dumps(key)}: {json.dumps(item, ensure_ascii=False)}" for key, item in value.items())
+        text = "{\n" + ",\n".join(rows) + "\n}\n"
+    else:
+        text = json.dumps(value, ensure_ascii=False) + "\n"
+    write_text(path, text)
+
+
+def read_json(path: Path, *, schema: str) -> dict[str, Any]:
+    """Reads a JSON artefact of a known schema.
+
+    Raises:
+        NotFound: There is no such file.
+        ResultsDiffer: It is not JSON, or of another schema.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise NotFound(f"{path} does not exist.", remedy="Run the stage that writes it first.") from error
+    except ValueError as error:
+        raise ResultsDiffer(f"{path} is not valid JSON: {error}.") from error
+    if not isinstance(value, dict) or value.get("schema") != schema:
+        found = value.get("schema") if isinstance(value, dict) else type(value).__name__
+        raise ResultsDiffer(f"{path} holds {found!r}, not {schema!r}.")
+    return value
+
+
+def sha256(path: Path) -> str:
+    """Returns the SHA-256 of a file's content, lower-case hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,39 @@
+"""`rushes up`: the whole stack on this machine, kept running."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+from rushes import logs, settings
+from rushes.settings import Settings
+from rushes.stack import Stack
+
+
+def keep_up(workspace: Path | None) -> None:
+    """Starts every process and keeps them running until Ctrl-C.
+
+    Raises:
+        AlreadyExists: A stack runs on this workspace already.
+        Unavailable: A process cannot be kept running.
+    """
+    chosen = settings.load(workspace=workspace)
+    logs.configure("up", chosen)
+    asyncio.run(_keep(chosen))
+
+
+async def _keep(chosen: Settings) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    async with Stack(chosen, "rushes up") as stack:
+        print(
+            f"rushes is up on {chosen.workspace.resolve()}; jobs at {stack.jobs_address}. Ctrl-C stops it.",
+            flush=True,
+        )
+        stack.failed.add_done_callback(lambda _: stopped.set())
+        await stopped.wait()
+        if stack.failed.done():
+            stack.failed.result()

@@ -1,0 +1,133 @@
+"""The worker's side of an engine process: start it, give it a task, kill it with all its children."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from rushes.api.events.v1.events_pb2 import Task, TaskEvent
+from rushes.errors import EngineCrashed
+from rushes.frames import frame, next_frame
+
+log = logging.getLogger(__name__)
+
+
+class EngineProcess:
+    """A process that runs one task at a time and keeps its models warm in between.
+
+    It leads a process group of its own, so that killing it takes ffmpeg and helpers along. It is
+    not made with a process pool of a library, because those neither stream progress nor kill groups.
+
+    Args:
+        workspace: Storage root.
+        stages: Stages whose default engines are loaded at the start.
+        stall_timeout_s: Silence after which a running task is taken for hung.
+    """
+
+    def __init__(self, workspace: Path, stages: Sequence[str], stall_timeout_s: float) -> None:
+        self._workspace = workspace
+        self._stages = stages
+        self._stall_timeout_s = stall_timeout_s
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def start(self) -> None:
+        """Starts the process when it is not running, and waits until its engines are loaded.
+
+        Raises:
+            EngineCrashed: It died, or hung, on the way.
+        """
+        if self._process is not None and self._process.returncode is None:
+            return
+        await self.kill()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "rushes.engine_host",
+                str(theirs.fileno()),
+                str(self._workspace),
+                *self._stages,
+                pass_fds=[theirs.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self._reader, self._writer = await asyncio.open_connection(sock=ours)
+        try:
+            warm = await asyncio.wait_for(next_frame(self._reader), self._stall_timeout_s)
+        except TimeoutError:
+            warm = None
+        if warm is None:
+            await self.kill()
+            raise EngineCrashed(
+                f"The engine process for {', '.join(self._stages)} did not start.",
+                remedy="The log of the service says why; see also `rushes doctor`.",
+            )
+
+    async def run(self, task: Task, listen: Callable[[TaskEvent], None]) -> TaskEvent:
+        """Runs a task and returns its last event, `succeeded` or `failed`.
+
+        Cancelling this coroutine kills the process group.
+
+        Args:
+            task: The task.
+            listen: Called with each progress and notice on the way.
+
+        Raises:
+            EngineCrashed: The process died, or showed no progress for too long.
+        """
+        await self.start()
+        assert self._process is not None
+        assert self._reader is not None
+        assert self._writer is not None
+        finished = False
+        try:
+            self._writer.write(frame(task.SerializeToString()))
+            while True:
+                payload = await asyncio.wait_for(next_frame(self._reader), self._stall_timeout_s)
+                if payload is None:
+                    code = await self._process.wait()
+                    raise EngineCrashed(
+                        f"The {task.stage} engine died on {task.video or 'the project'} ({_death(code)}).",
+                        remedy="It is tried again; if it dies each time, look at memory and at the log.",
+                    )
+                event = TaskEvent.FromString(payload)
+                if event.HasField("succeeded") or event.HasField("failed"):
+                    finished = True
+                    return event
+                listen(event)
+        except TimeoutError as error:
+            raise EngineCrashed(
+                f"The {task.stage} engine showed no progress for {self._stall_timeout_s:.0f} s "
+                f"on {task.video or 'the project'} and was stopped."
+            ) from error
+        finally:
+            if not finished:
+                await self.kill()
+
+    async def kill(self) -> None:
+        """Kills the process and all its children at once."""
+        process, self._process = self._process, None
+        if self._writer is not None:
+            self._writer.close()
+            self._reader = self._writer = None
+        if process is not None:
+            # The group outlives its leader while a child of it runs, so it is killed even then.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+
+
+def _death(code: int) -> str:
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return f"exit code {code}"

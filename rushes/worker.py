@@ -1,0 +1,202 @@
+"""A worker: runs the tasks of one service, from the bus and from its gRPC door, on the same slots."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+import nats.errors
+import nats.js.errors
+from google.protobuf.message import DecodeError
+from nats.aio.msg import Msg
+from nats.js.kv import KeyValue
+from structlog.contextvars import bound_contextvars
+
+from rushes.api.events.v1.events_pb2 import Task, TaskEvent
+from rushes.api.jobs.v1.jobs_pb2 import Job, JobState
+from rushes.bus import Bus
+from rushes.engine_process import EngineProcess
+from rushes.errors import Cancelled, EngineCrashed, Unavailable, to_failure
+from rushes.pipeline import stages_of
+from rushes.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_STOPPED = (JobState.JOB_STATE_CANCELLING, JobState.JOB_STATE_CANCELLED)
+_RETRY_DELAY_S = 2.0
+
+
+class Slots:
+    """A fixed number of engine processes, lent one task at a time."""
+
+    def __init__(self, service: str, settings: Settings) -> None:
+        self._idle: asyncio.Queue[EngineProcess] = asyncio.Queue()
+        self._all = [
+            EngineProcess(settings.workspace, stages_of(service), settings.stall_timeout_s)
+            for _ in range(settings.slots)
+        ]
+        for process in self._all:
+            self._idle.put_nowait(process)
+        self._changed = asyncio.Event()
+        self._changed.set()
+
+    async def start(self) -> None:
+        """Starts every process, so that the first task does not wait for it."""
+        await asyncio.gather(*(process.start() for process in self._all))
+
+    async def free(self) -> None:
+        """Waits until a slot is idle."""
+        while self._idle.empty():
+            self._changed.clear()
+            await self._changed.wait()
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[EngineProcess]:
+        """Yields an idle process, once there is one."""
+        process = await self._idle.get()
+        try:
+            yield process
+        finally:
+            self._idle.put_nowait(process)
+            self._changed.set()
+
+    async def close(self) -> None:
+        """Kills every process."""
+        await asyncio.gather(*(process.kill() for process in self._all))
+
+
+class Worker:
+    """Takes tasks of a service from the bus and reports what becomes of them."""
+
+    def __init__(self, service: str, bus: Bus, slots: Slots, settings: Settings) -> None:
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self._service = service
+        self._bus = bus
+        self._slots = slots
+        self._settings = settings
+        self._running: dict[str, set[asyncio.Task[TaskEvent]]] = {}
+
+    async def run(self) -> None:
+        """Works until cancelled; a cancelled task is given back to the bus unfinished."""
+        await self._bus.on_cancel(self._stop_job)
+        records = await self._bus.records()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._settings.slots):
+                group.create_task(self._pull(records))
+
+    async def _pull(self, records: KeyValue) -> None:
+        queue = await self._bus.tasks(self._service)
+        while True:
+            await self._slots.free()
+            for message in await queue.fetch(1, timeout_s=30):
+                try:
+                    task = Task.FromString(message.data)
+                except DecodeError:
+                    log.warning("A message that is no task was dropped: %s", message.subject)
+                    await _settle(message.term())
+                    continue
+                with bound_contextvars(job=task.job, task=task.id, video=task.video):
+                    await self._handle(task, message, records)
+
+    async def _handle(self, task: Task, message: Msg, records: KeyValue) -> None:
+        deliveries = message.metadata.num_delivered
+        if await _stopped(records, task.job):
+            await _settle(message.ack())
+            return
+        log.info("%s begins (attempt %d, delivery %d).", task.stage, task.attempt, deliveries)
+        started = TaskEvent()
+        started.started.delivery_count = deliveries
+        await self._report(task, started)
+
+        events: asyncio.Queue[TaskEvent] = asyncio.Queue()
+        work = asyncio.create_task(self._work(task, events.put_nowait))
+        self._running.setdefault(task.job, set()).add(work)
+        forward = asyncio.create_task(self._forward(task, events))
+        heartbeat = asyncio.create_task(self._heartbeat(task, message, records, work))
+        try:
+            event = await work
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                await self._give_back(task, message, "the worker shuts down")
+                raise
+            log.info("%s is stopped: its job is cancelled.", task.stage)
+            event = TaskEvent()
+            event.failed.failure.CopyFrom(to_failure(Cancelled("Stopped on request.")))
+        except EngineCrashed as error:
+            event = TaskEvent()
+            event.failed.failure.CopyFrom(to_failure(error))
+            if deliveries < self._settings.max_deliveries:
+                await self._give_back(task, message, error.message, delay_s=_RETRY_DELAY_S)
+                return
+        finally:
+            self._running[task.job].discard(work)
+            if not self._running[task.job]:
+                del self._running[task.job]
+            heartbeat.cancel()
+            forward.cancel()
+            work.cancel()
+            await asyncio.gather(heartbeat, forward, work, return_exceptions=True)
+        await self._finish(task, message, event)
+
+    async def _work(self, task: Task, listen: Callable[[TaskEvent], None]) -> TaskEvent:
+        async with self._slots.lend() as process:
+            return await process.run(task, listen)
+
+    async def _finish(self, task: Task, message: Msg, event: TaskEvent) -> None:
+        # The event is durable before the message goes: a crash in between repeats a cached task.
+        await self._report(task, event)
+        if event.HasField("succeeded"):
+            log.info("%s is done%s.", task.stage, " (cached)" if event.succeeded.result.cached else "")
+            await _settle(message.ack())
+        else:
+            await _settle(message.term())
+
+    async def _give_back(self, task: Task, message: Msg, reason: str, delay_s: float | None = None) -> None:
+        log.warning("%s is given back: %s", task.stage, reason)
+        event = TaskEvent()
+        event.released.reason = reason
+        with suppress(Unavailable):  # The bus redelivers after ack_wait anyway.
+            await self._report(task, event)
+        await _settle(message.nak(delay=delay_s))
+
+    async def _forward(self, task: Task, events: asyncio.Queue[TaskEvent]) -> None:
+        while True:
+            event = await events.get()
+            with suppress(Unavailable):  # Progress and notices; the notices come again with the result.
+                await self._report(task, event)
+
+    async def _heartbeat(
+        self, task: Task, message: Msg, records: KeyValue, work: asyncio.Task[TaskEvent]
+    ) -> None:
+        while True:
+            await asyncio.sleep(self._settings.heartbeat_s)
+            await _settle(message.in_progress())
+            if await _stopped(records, task.job):  # The cancel itself may have been missed.
+                work.cancel()
+
+    async def _report(self, task: Task, event: TaskEvent) -> None:
+        event.job, event.task, event.attempt, event.worker = task.job, task.id, task.attempt, self.name
+        event.time.GetCurrentTime()
+        await self._bus.send_event(event)
+
+    async def _stop_job(self, job: str) -> None:
+        for work in self._running.get(job, set()).copy():
+            work.cancel()
+
+
+async def _stopped(records: KeyValue, job: str) -> bool:
+    try:
+        entry = await records.get(job)
+    except (nats.errors.Error, nats.js.errors.Error):
+        return False  # Unknown or out of reach: the work goes on, and is harmless.
+    return Job.FromString(entry.value or b"").state in _STOPPED
+
+
+async def _settle(acknowledgement: Awaitable[None]) -> None:
+    with suppress(nats.errors.Error):  # Lost with the connection: the bus delivers again, and finds it done.
+        await acknowledgement

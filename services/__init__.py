@@ -1,0 +1,1 @@
+"""One service for each kind of work; they never import each other."""

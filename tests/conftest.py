@@ -1,0 +1,54 @@
+"""What the tests share: real media and weights where they are at hand, small clips made on the spot."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rushes.media.ffmpeg import program
+
+REQUIRED = os.environ.get("RUSHES_REQUIRE_MEDIA") == "1"
+
+
+def _folder(variable: str) -> Path | None:
+    value = os.environ.get(variable)
+    return Path(value).resolve() if value and Path(value).is_dir() else None
+
+
+def _find(variable: str, name: str) -> Path:
+    folder = _folder(variable)
+    if folder is None or not (folder / name).is_file():
+        message = f"{name} is not at hand: set {variable} to the folder that holds it"
+        if REQUIRED:
+            pytest.fail(message)
+        pytest.skip(message)
+    return folder / name
+
+
+@pytest.fixture(scope="session")
+def media() -> Callable[[str], Path]:
+    """Returns a real clip or recording by name; skips the test by name where it is absent."""
+    return lambda name: _find("RUSHES_TEST_MEDIA", name)
+
+
+@pytest.fixture(scope="session")
+def weights() -> Callable[[str], Path]:
+    """Returns real model weights by their catalogue path; skips the test where they are absent."""
+    return lambda name: _find("RUSHES_MODELS_DIR", name)
+
+
+@pytest.fixture(scope="session")
+def ffmpeg() -> Callable[..., None]:
+    """Runs ffmpeg with these arguments to make small media."""
+
+    def run(*arguments: str | Path) -> None:
+        subprocess.run(
+            [program(), "-hide_banner", "-nostdin", "-loglevel", "error", "-y", *map(str, arguments)],
+            check=True,
+        )
+
+    return run
