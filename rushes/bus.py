@@ -26,7 +26,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext, api
 from nats.js.kv import KeyValue
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from rushes.api.events.v1.events_pb2 import Task, TaskEvent
 from rushes.errors import Unavailable
@@ -263,7 +263,7 @@ class Bus:
 def _retrying(patience_s: float) -> AsyncRetrying:
     return AsyncRetrying(
         retry=retry_if_exception_type((nats.errors.Error, nats.js.errors.Error)),
-        wait=wait_exponential_jitter(initial=0.05, max=2),
+        wait=wait_random_exponential(multiplier=0.05, max=2),
         stop=stop_after_delay(patience_s),
         reraise=True,
     )

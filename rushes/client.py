@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 import grpc
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from rushes.api.jobs.v1 import jobs_pb2 as pb
 from rushes.api.jobs.v1 import jobs_pb2_grpc as pb_grpc
@@ -125,7 +125,7 @@ class JobsClient:
     async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(Unavailable),
-            wait=wait_exponential_jitter(initial=0.1, max=2),
+            wait=wait_random_exponential(multiplier=0.1, max=2),
             stop=stop_after_delay(_PATIENCE_S),
             reraise=True,
         ):

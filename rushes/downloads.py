@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from tenacity import (
-    before_sleep_log,
+    RetryCallState,
     retry,
     retry_if_exception_type,
     stop_after_attempt,
@@ -85,11 +85,15 @@ def download(url: str, place: Path, *, size: int, sha256: str, progress: Progres
                 partial.unlink(missing_ok=True)
 
 
+def _tell(state: RetryCallState) -> None:
+    logger.warning("%s Trying again.", state.outcome.exception() if state.outcome else "")
+
+
 @retry(
     retry=retry_if_exception_type(Unavailable),
     stop=stop_after_attempt(5),
-    wait=wait_exponential_jitter(initial=0.5, max=8),
-    before_sleep=before_sleep_log(logger, logging.WARNING),
+    wait=wait_exponential_jitter(multiplier=0.5, max=8),
+    before_sleep=_tell,
     reraise=True,
 )
 def _complete(url: str, file: IO[bytes], size: int, progress: Progress) -> None:
@@ -119,6 +123,7 @@ def _complete(url: str, file: IO[bytes], size: int, progress: Progress) -> None:
                 file.flush()
                 progress(done, size)
     except urllib.error.HTTPError as error:
+        error.close()
         if error.code in _TRY_LATER:
             raise Unavailable(f"{url} answers {error.code} {error.reason}.") from error
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:

@@ -52,3 +52,11 @@ def ffmpeg() -> Callable[..., None]:
         )
 
     return run
+
+
+@pytest.fixture
+def probe_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the stage `probe` of tests/support installed, here and in processes started from here."""
+    folder = str(Path(__file__).parent / "support" / "probe")
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("PYTHONPATH", folder)

@@ -156,7 +156,8 @@ class TrackTable:
         if not path.exists():
             raise NotFound(f"{path} does not exist.", remedy="Run the tracking stage first.")
         try:
-            self._file = pq.ParquetFile(path)
+            # Buffering ahead would hold the whole file: 70 MB more for two hours of two faces.
+            self._file = pq.ParquetFile(path, pre_buffer=False)
             metadata = json.loads(self._file.metadata.metadata[b"rushes"])
             if metadata["schema"] != SCHEMA:
                 raise ResultsDiffer(f"{path} holds {metadata['schema']!r}, not {SCHEMA!r}.")
