@@ -35,6 +35,7 @@ class EngineProcess:
         self._workspace = workspace
         self._stages = stages
         self._stall_timeout_s = stall_timeout_s
+        self._starting = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -45,9 +46,16 @@ class EngineProcess:
         Raises:
             EngineCrashed: It died, or hung, on the way.
         """
-        if self._process is not None and self._process.returncode is None:
-            return
-        await self.kill()
+        async with self._starting:  # The warm-up and the first task may both come here.
+            if self._process is None or self._process.returncode is not None:
+                await self.kill()
+                try:
+                    await self._launch()
+                except BaseException:
+                    await self.kill()
+                    raise
+
+    async def _launch(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
@@ -67,9 +75,8 @@ class EngineProcess:
         except TimeoutError:
             warm = None
         if warm is None:
-            await self.kill()
             raise EngineCrashed(
-                f"The engine process for {', '.join(self._stages)} did not start.",
+                "The engine process did not start.",
                 remedy="The log of the service says why; see also `rushes doctor`.",
             )
 

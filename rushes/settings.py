@@ -41,6 +41,9 @@ class Settings(BaseSettings):
         int, Field(ge=0, le=65535, description="Port of /metrics for Prometheus; 0 for none.")
     ] = 0
     slots: Annotated[int, Field(ge=1, le=256, description="Tasks that a service runs at a time.")] = 1
+    warm: Annotated[
+        bool, Field(description="Load the default engines at the start instead of at the first task.")
+    ] = True
     ack_wait_s: Annotated[
         float, Field(ge=1, le=3600, description="Silence after which the bus gives a task to another worker.")
     ] = 60

@@ -22,6 +22,7 @@ from typing import IO, Self
 import grpc
 from grpc_health.v1 import health_pb2
 
+from rushes import programs
 from rushes.errors import AlreadyExists, MissingPart, Unavailable
 from rushes.pipeline import SERVICES
 from rushes.settings import Settings
@@ -102,7 +103,7 @@ class Stack:
     async def _start(self) -> None:
         nats_url = self._settings.nats_url
         if nats_url is None:
-            program = shutil.which("nats-server")
+            program = programs.find("nats-server")
             if program is None:
                 raise MissingPart("nats-server is not installed.", remedy="Run: apt-get install nats-server")
             port = _free_port()
@@ -112,6 +113,8 @@ class Stack:
         common = {
             "RUSHES_WORKSPACE": str(self._settings.workspace.resolve()),
             "RUSHES_NATS_URL": nats_url,
+            "RUSHES_WARM": str(self._settings.warm),
+            "RUSHES_SLOTS": str(self._settings.slots),
         }
         port = _free_port()
         self.jobs_address = f"127.0.0.1:{port}"

@@ -182,12 +182,12 @@ class Stage(Generic[SettingsT]):
         """Returns the engine of a name, or the default, and what the user should be told about it.
 
         Raises:
-            NotFound: There is no engine of that name.
+            SettingsInvalid: There is no engine of that name.
             MissingPart: The named engine, or every engine, lacks something.
         """
         if name:
             if name not in self.engines:
-                raise NotFound(
+                raise SettingsInvalid(
                     f"The stage {self.name!r} has no engine {name!r}.",
                     remedy=f"Engines: {', '.join(self.engines)}.",
                 )

@@ -35,8 +35,9 @@ class Slots:
 
     def __init__(self, service: str, settings: Settings) -> None:
         self._idle: asyncio.Queue[EngineProcess] = asyncio.Queue()
+        warm = stages_of(service) if settings.warm else []
         self._all = [
-            EngineProcess(settings.workspace, stages_of(service), settings.stall_timeout_s)
+            EngineProcess(settings.workspace, warm, settings.stall_timeout_s)
             for _ in range(settings.slots)
         ]
         for process in self._all:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from rushes import settings
+from rushes.client import JobsClient
 from rushes.media.ffmpeg import program
+from rushes.stack import Stack
 
+SUPPORT = Path(__file__).parent / "support"
 REQUIRED = os.environ.get("RUSHES_REQUIRE_MEDIA") == "1"
 
 
@@ -57,6 +63,39 @@ def ffmpeg() -> Callable[..., None]:
 @pytest.fixture
 def probe_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes the stage `probe` of tests/support installed, here and in processes started from here."""
-    folder = str(Path(__file__).parent / "support" / "probe")
+    folder = str(SUPPORT / "probe")
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setenv("PYTHONPATH", folder)
+
+
+StackMaker = Callable[[Path], AbstractAsyncContextManager[tuple[Stack, JobsClient]]]
+
+
+@pytest.fixture
+def noop_stages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts stages that do next to nothing in place of the real ones."""
+    monkeypatch.setenv("PYTHONPATH", str(SUPPORT / "noop"))
+
+
+@pytest.fixture
+def quick_bus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the bus give up on a silent worker after seconds instead of a minute."""
+    monkeypatch.setenv("RUSHES_ACK_WAIT_S", "3")
+    monkeypatch.setenv("RUSHES_HEARTBEAT_S", "1")
+
+
+@pytest.fixture
+def start_stack(quick_bus: None) -> StackMaker:
+    """Starts a stack of real processes on a workspace, with a client of it."""
+    if shutil.which("nats-server") is None:
+        pytest.fail("nats-server is not installed: run make setup")
+
+    @asynccontextmanager
+    async def start(workspace: Path) -> AsyncIterator[tuple[Stack, JobsClient]]:
+        async with (
+            Stack(settings.load(workspace=workspace), "tests") as stack,
+            JobsClient(stack.jobs_address) as client,
+        ):
+            yield stack, client
+
+    return start

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rushes.api.common.v1.common_pb2 import EngineChoice
 from rushes.errors import InvalidInput
+from rushes.pipeline import closure
 
 
 def pairs(values: Sequence[str], form: str) -> list[tuple[str, str]]:
@@ -29,9 +30,8 @@ def engine_choices(engines: Sequence[str], settings: Sequence[str]) -> dict[str,
     `STAGE.device=cuda:0` chooses the device.
 
     Raises:
-        InvalidInput: An option is malformed.
-        NotFound: A stage or engine does not exist.
-        SettingsInvalid: A setting does not exist or has a bad value.
+        InvalidInput: An option is malformed, or names an unknown stage.
+        SettingsInvalid: An engine or a setting does not exist, or has a bad value.
     """
     from rushes.stage import stage as find_stage
 
@@ -47,6 +47,7 @@ def engine_choices(engines: Sequence[str], settings: Sequence[str]) -> dict[str,
             choice.device = value
         else:
             choice.settings[setting] = value
+    closure(list(choices))
     for name, choice in choices.items():
         found = find_stage(name)
         found.choose(choice.name, found.parse(choice.settings))

@@ -42,6 +42,11 @@ def run(
     if missing := [str(path) for path in delivery if not path.exists()]:
         raise InvalidInput(f"There is no {', '.join(missing)}.")
     closure(stages)
+    if output is not None:
+        # One level only: a whole missing path is more likely a drive that is not mounted.
+        if not output.parent.is_dir():
+            raise InvalidInput(f"There is no {output.parent} to hold the results.")
+        output.mkdir(exist_ok=True)
     spec = JobSpec(
         delivery=[str(path.resolve()) for path in delivery],
         stages=stages,
@@ -72,7 +77,8 @@ async def _server(chosen: Settings, display: Display) -> AsyncIterator[str]:
         display.say(f"Using the stack that runs on {chosen.workspace}.")
         yield other.jobs_address
         return
-    async with Stack(chosen, "rushes run") as stack:
+    # A stack for one job loads what the job turns out to need, which is nothing when all is cached.
+    async with Stack(chosen.model_copy(update={"warm": False}), "rushes run") as stack:
         body = asyncio.current_task()
         assert body is not None
         gone: list[Unavailable] = []

@@ -5,11 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from rushes.errors import MediaUnreadable, MissingPart
+from rushes.errors import MediaUnreadable, MissingPart, StorageFull
+
+_COMPLAINTS = 1000
 
 
 @lru_cache
@@ -31,7 +34,7 @@ def program() -> str:
 
 def run(
     arguments: Sequence[str], *, subject: Path, on_seconds: Callable[[float], None] | None = None
-) -> None:
+) -> list[str]:
     """Runs ffmpeg with these arguments.
 
     The process stays in the caller's process group, so that killing the group kills it too.
@@ -41,8 +44,12 @@ def run(
         subject: File that an error message should name.
         on_seconds: Called with the time, in seconds, that has been written so far.
 
+    Returns:
+        What ffmpeg complained about although it went on, the last lines of it.
+
     Raises:
         MissingPart: ffmpeg is not installed.
+        StorageFull: The disk of the output is full.
         MediaUnreadable: ffmpeg failed; the message has the last line that it wrote.
     """
     command = [program(), "-hide_banner", "-nostdin", "-loglevel", "error", "-y"]
@@ -63,9 +70,16 @@ def run(
         except BaseException:
             process.kill()
             raise
-        if process.wait() != 0:
-            errors.seek(0)
-            lines = errors.read().decode("utf-8", "replace").strip().splitlines()
+        failed = process.wait() != 0
+        errors.seek(0)
+        lines = [line.decode("utf-8", "replace").strip() for line in deque(errors, maxlen=_COMPLAINTS)]
+        if failed:
+            if any("No space left on device" in line for line in lines):
+                raise StorageFull(
+                    f"The disk is full while {subject.name} is converted.",
+                    remedy="Free some space, then retry.",
+                )
             raise MediaUnreadable(
                 f"ffmpeg could not process {subject.name}: {lines[-1] if lines else 'no reason given'}."
             )
+        return lines

@@ -112,5 +112,5 @@ class Pictures:
                 return
             try:
                 yield from packet.decode()
-            except av.error.InvalidDataError:
+            except av.error.FFmpegError:  # damage shows as EINVAL, EPERM and others, by decoder
                 self.damaged += 1

@@ -47,7 +47,7 @@ class VideoStream:
 
 @dataclass(frozen=True, slots=True)
 class AudioStream:
-    """An audio stream, as its header describes it."""
+    """An audio stream, as its header describes it; `codec` is empty when nothing here decodes it."""
 
     index: int
     codec: str
@@ -105,7 +105,8 @@ def best_video(container: av.container.InputContainer) -> av.VideoStream | None:
     streams = [
         stream
         for stream in container.streams.video
-        if not stream.disposition & av.stream.Disposition.attached_pic
+        if stream.codec_context is not None  # Nothing here decodes it.
+        and not stream.disposition & av.stream.Disposition.attached_pic
     ]
     return max(streams, key=lambda stream: stream.width * stream.height, default=None)
 
@@ -138,6 +139,8 @@ def probe(path: Path) -> MediaInfo:
             )
         audio = tuple(
             AudioStream(sound.index, sound.codec_context.name, sound.sample_rate, sound.channels)
+            if sound.codec_context is not None
+            else AudioStream(sound.index, "", 0, 0)
             for sound in container.streams.audio
         )
         return MediaInfo(path, container.format.name, duration, video, audio)

@@ -81,7 +81,7 @@ class Sound:
                 return
             try:
                 yield from packet.decode()
-            except av.error.InvalidDataError:
+            except av.error.FFmpegError:  # damage shows as EINVAL, EPERM and others, by decoder
                 self.damaged += 1
 
     def read(self) -> NDArray[np.int16]:
