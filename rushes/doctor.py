@@ -63,16 +63,18 @@ def examine() -> Iterator[Finding]:
     settings, finding = _settings()
     yield finding
     yield encoder()
-    yield nats(settings)
     for extra in ("", *SERVICES):
         yield packages(extra)
+    yield gpu()
+    yield loopback()
+    if settings is None:
+        return  # Where to look for the rest is not known.
+    yield nats(settings)
+    yield workspace(settings.workspace)
     for path in models.catalogue():
         yield weights(path)
     for step in PIPELINE:
         yield from engines(step.stage)
-    yield gpu()
-    yield workspace(settings.workspace)
-    yield loopback()
 
 
 def python(found: tuple[int, ...]) -> Finding:
@@ -83,11 +85,11 @@ def python(found: tuple[int, ...]) -> Finding:
     return Finding("Python", Level.OK, f"{name} on {platform.machine()}")
 
 
-def _settings() -> tuple[Settings, Finding]:
+def _settings() -> tuple[Settings | None, Finding]:
     try:
         return load(), Finding("settings", Level.OK, "valid")
     except RushesError as error:
-        return Settings.model_construct(), Finding("settings", Level.FAILED, error.message, error.remedy)
+        return None, Finding("settings", Level.FAILED, error.message, error.remedy)
 
 
 def encoder() -> Finding:

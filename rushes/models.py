@@ -10,6 +10,7 @@ from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
+from rushes import settings
 from rushes.artifacts.store import sha256
 from rushes.downloads import Progress, download
 from rushes.errors import MissingPart, NotFound, ResultsDiffer
@@ -46,11 +47,12 @@ def model(path: str) -> Model:
         raise NotFound(f"There is no model {path!r}.", remedy="See `rushes models list`.") from error
 
 
-def folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Returns the models folder: `RUSHES_MODELS_DIR`, else the user's cache."""
-    if chosen := environment.get("RUSHES_MODELS_DIR"):
-        return Path(chosen)
-    cache = environment.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+def folder(environment: Mapping[str, str] | None = None) -> Path:
+    """Returns the models folder: the setting `models_dir`, else the user's cache."""
+    if chosen := settings.load(environment).models_dir:
+        return chosen
+    names = os.environ if environment is None else environment
+    cache = names.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(cache) / "rushes" / "models"
 
 

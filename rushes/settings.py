@@ -25,9 +25,7 @@ _ELSEWHERE = frozenset({"RUSHES_TEST_MEDIA", "RUSHES_REQUIRE_MEDIA", "RUSHES_REQ
 class Settings(BaseSettings):
     """What a process needs to know about its surroundings; one object a process."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, extra="forbid", toml_file="rushes.toml", frozen=True, env_ignore_empty=True
-    )
+    model_config = SettingsConfigDict(extra="forbid", toml_file="rushes.toml", frozen=True)
 
     workspace: Annotated[Path, Field(description="Storage root that the services share.")] = Path("workspace")
     models_dir: Annotated[Path | None, Field(description="Folder of the model weights.")] = None
@@ -70,8 +68,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Reads arguments first, then the environment, then the file."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        """Reads what `load` took from the environment first, then the file."""
+        return init_settings, TomlConfigSettingsSource(settings_cls)
 
 
 def load(environment: Mapping[str, str] | None = None, *, workspace: Path | None = None) -> Settings:
@@ -84,24 +82,23 @@ def load(environment: Mapping[str, str] | None = None, *, workspace: Path | None
     Raises:
         SettingsInvalid: Names every unknown variable or key and every bad value.
     """
-    names = environment if environment is not None else os.environ
+    if environment is None:
+        environment = os.environ
     known = {_PREFIX + name.upper() for name in Settings.model_fields} | _ELSEWHERE
-    if unknown := sorted(name for name in names if name.startswith(_PREFIX) and name not in known):
+    if unknown := sorted(name for name in environment if name.startswith(_PREFIX) and name not in known):
         raise SettingsInvalid(
             f"Unknown environment variable: {', '.join(unknown)}.",
             remedy=f"Known: {', '.join(sorted(known))}.",
         )
-    overrides: dict[str, Any] = {}
-    if environment is not None:
-        overrides = {
-            name.removeprefix(_PREFIX).lower(): value
-            for name, value in environment.items()
-            if name.startswith(_PREFIX) and name not in _ELSEWHERE and value
-        }
+    given: dict[str, Any] = {
+        name.removeprefix(_PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(_PREFIX) and name not in _ELSEWHERE and value
+    }
     if workspace is not None:
-        overrides["workspace"] = workspace
+        given["workspace"] = workspace
     try:
-        return Settings(**overrides)
+        return Settings(**given)
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
         raise SettingsInvalid(f"Settings are not valid: {problems}.") from error

@@ -258,8 +258,9 @@ def execute(stage: Stage[Any], unit: Unit, context: Context, engines: Engines) -
     spec, notices = stage.choose(choice.name, settings)
     device, fallback = resolve(choice.device, spec.devices)
     notices += fallback
+    recorder = _Recorder(context)
     for notice in notices:
-        context.notice(notice)
+        recorder.notice(notice)
     used = {"name": spec.name, "version": spec.version(settings), "device": device}
     made_by = stage.made_by(unit)
     digests = {
@@ -274,7 +275,7 @@ def execute(stage: Stage[Any], unit: Unit, context: Context, engines: Engines) -
 
     context.check()
     started = time.monotonic()
-    outcome = stage.run(engines.get(stage, spec, settings, device), unit, settings, context)
+    outcome = stage.run(engines.get(stage, spec, settings, device), unit, settings, recorder)
     made = Manifest(
         stage=stage.name,
         key=key,
@@ -285,12 +286,31 @@ def execute(stage: Stage[Any], unit: Unit, context: Context, engines: Engines) -
         coverage={"done": outcome.done, "expected": outcome.expected, "unit": outcome.unit},
         facts=dict(outcome.facts),
         seconds=round(time.monotonic() - started, 3),
-        notices=notices,
+        notices=recorder.notices,
         videos=[asdict(video) for video in outcome.videos],
         project=outcome.project,
     )
     made.write(path)
     return _result(made, path.parent, unit, cached=False)
+
+
+class _Recorder(Context):
+    """Keeps what the user is told, for the manifest: a cached result must say it again."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.log = context.log
+        self.notices: list[str] = []
+
+    def progress(self, phase: str, done: float, total: float | None, unit: str) -> None:
+        self._context.progress(phase, done, total, unit)
+
+    def notice(self, message: str) -> None:
+        self.notices.append(message)
+        self._context.notice(message)
+
+    def check(self) -> None:
+        self._context.check()
 
 
 _UNITS = {

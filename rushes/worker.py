@@ -37,8 +37,7 @@ class Slots:
         self._idle: asyncio.Queue[EngineProcess] = asyncio.Queue()
         warm = stages_of(service) if settings.warm else []
         self._all = [
-            EngineProcess(settings.workspace, warm, settings.stall_timeout_s)
-            for _ in range(settings.slots)
+            EngineProcess(settings.workspace, warm, settings.stall_timeout_s) for _ in range(settings.slots)
         ]
         for process in self._all:
             self._idle.put_nowait(process)

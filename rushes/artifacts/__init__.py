@@ -4,7 +4,7 @@ from rushes.artifacts.manifest import FileRecord, Manifest, digest_of, key_of
 from rushes.artifacts.shots import Shot, ShotList, read_shots, write_shots
 from rushes.artifacts.speaking import Speaking, TrackSpeech, read_speaking, write_speaking
 from rushes.artifacts.speech import Speech, Turn, read_speech, write_rttm, write_speech
-from rushes.artifacts.store import read_json, replacing, sha256, sync, write_json, write_text
+from rushes.artifacts.store import is_partial, read_json, replacing, sha256, sync, write_json, write_text
 from rushes.artifacts.tracks import Sighting, TrackHeader, TrackTable, TrackWriter, writing_tracks
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "TrackWriter",
     "Turn",
     "digest_of",
+    "is_partial",
     "key_of",
     "read_json",
     "read_shots",

@@ -2,38 +2,58 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from rushes.errors import NotFound, ResultsDiffer
 
-_CHUNK = 1 << 20
+_PARTIAL = re.compile(r"\.[0-9a-f]{8}\w{8}\.partial(\..*)?")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary sibling that becomes `path` on a clean exit, and vanishes otherwise.
 
-    The content is on disk before the name is: write, fsync, rename, fsync of the folder.
+    The content is on disk before the name is: write, fsync, rename, fsync of the folder. What a
+    killed writer of the same path has left is swept away; a living one holds a lock on its file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".", suffix=f".partial{path.suffix}", dir=path.parent)
-    os.fchmod(handle, 0o644)
-    os.close(handle)
+    prefix = f".{hashlib.sha256(path.name.encode()).hexdigest()[:8]}"
+    suffix = f".partial{path.suffix}"
+    for stale in path.parent.glob(f"{prefix}????????{glob.escape(suffix)}"):
+        _sweep(stale)
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=path.parent)
     temporary = Path(name)
     try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        os.fchmod(handle, 0o644)
         yield temporary
         sync(temporary)
         temporary.replace(path)
         sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def is_partial(name: str) -> bool:
+    """Tells whether a file's name is one that `replacing` gives while it writes."""
+    return _PARTIAL.fullmatch(name) is not None
+
+
+def _sweep(stale: Path) -> None:
+    with suppress(FileNotFoundError), stale.open("rb") as file, suppress(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        stale.unlink()
 
 
 def sync(path: Path) -> None:

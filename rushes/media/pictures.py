@@ -20,7 +20,7 @@ from rushes.media.probe import best_video, opened, probe
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One decoded frame: its 0-based number, its time in seconds, its pixels (H × W × 3, uint8)."""
+    """One decoded frame: its 0-based number, its seconds of the file, its pixels (H × W × 3, uint8)."""
 
     frame: int
     seconds: Fraction
@@ -78,13 +78,14 @@ class Pictures:
             stream.thread_type = "AUTO"
             stream.codec_context.thread_count = self.threads
             width, height = self.size_wh or (self.width, self.height)
+            origin = Fraction(container.start_time or 0, av.time_base)
             # One for all frames: each new one builds its tables again, which costs more than the scaling.
             reformatter = VideoReformatter()
             for frame in self._frames(container, stream):
                 if frame.pts is None:
                     seconds = self.decoded / self.rate
                 else:
-                    seconds = Fraction(frame.pts) * Fraction(stream.time_base or 0)
+                    seconds = Fraction(frame.pts) * Fraction(stream.time_base or 0) - origin
                 scaled = reformatter.reformat(
                     frame,
                     width=width,

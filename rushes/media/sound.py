@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -20,7 +21,7 @@ class Sound:
     """The first sound track of a file as mono int16 blocks, decoded as they are iterated over.
 
     Silence is inserted where the track starts late or has holes, so that sample *n* is always
-    heard at *n* / rate seconds of the file.
+    heard at *n* / rate seconds after the file begins.
 
     Attributes:
         decoded: Samples decoded so far, inserted silence included.
@@ -48,13 +49,17 @@ class Sound:
                 return
             stream = container.streams.audio[0]
             resampler = av.AudioResampler(format="s16", layout="mono", rate=self.rate)
+            # Broadcast streams begin at any time of the day; the file's own start is zero here.
+            origin = Fraction(container.start_time or 0, av.time_base)
             for frame in self._frames(container, stream):
                 if frame.pts is not None and frame.time_base is not None:
-                    gap = round(float(frame.pts * frame.time_base) * self.rate) - self.decoded
+                    gap = round((frame.pts * frame.time_base - origin) * self.rate) - self.decoded
                     # Timestamps jitter by a few samples; a real hole is longer than a frame of video.
-                    if gap > self.rate // 25:
-                        self.decoded += gap
-                        yield np.zeros(gap, np.int16)
+                    while gap > self.rate // 25:
+                        silence = np.zeros(min(gap, self.rate), np.int16)
+                        self.decoded += silence.size
+                        gap -= silence.size
+                        yield silence
                 frame.pts = None
                 for resampled in resampler.resample(frame):
                     block = resampled.to_ndarray().reshape(-1).astype(np.int16, copy=False)

@@ -87,9 +87,7 @@ async def test_shots_stream_back_to_who_waits(channel: Channel, clip: Path) -> N
 
 async def test_speech_and_tracks_stream_back_as_well(channel: Channel, clip: Path) -> None:
     audio = audio_pb2_grpc.AudioServiceStub(channel("audio"))
-    async for said in audio.Diarize(
-        audio_pb2.DiarizeRequest(work=work()), wait_for_ready=True, timeout=60
-    ):
+    async for said in audio.Diarize(audio_pb2.DiarizeRequest(work=work()), wait_for_ready=True, timeout=60):
         last = said
     assert last.diarization.duration_seconds == pytest.approx(2, abs=0.1)
     assert not last.diarization.no_audio_track
@@ -138,9 +136,7 @@ async def test_a_cancelled_operation_ends_as_such(
     async for update in operations.WatchOperation(operations_pb2.WatchOperationRequest(name=name)):
         if update.operation.HasField("progress"):
             break
-    cancelled = await operations.CancelOperation(
-        operations_pb2.CancelOperationRequest(name=name), timeout=2
-    )
+    cancelled = await operations.CancelOperation(operations_pb2.CancelOperationRequest(name=name), timeout=2)
     assert cancelled.operation.state == operations_pb2.OPERATION_STATE_CANCELLED
     assert not (tmp_path / "out" / "tracks.parquet").exists()
 

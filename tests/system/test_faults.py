@@ -109,9 +109,7 @@ async def test_cancel_stops_what_runs_and_what_waits(start_stack: StackMaker, tm
         assert JobState.Name(other.state) == "JOB_STATE_SUCCEEDED"
 
 
-async def test_a_failed_video_is_retried_and_then_delivered(
-    start_stack: StackMaker, tmp_path: Path
-) -> None:
+async def test_a_failed_video_is_retried_and_then_delivered(start_stack: StackMaker, tmp_path: Path) -> None:
     async with start_stack(tmp_path) as (_, client):
         spec = slow_spec(videos=2, seconds=0)
         spec.engines["audio"].settings["fail_on"] = "clip 1"

@@ -11,6 +11,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def check_reference_formats(docs: Path, stem: str, frames: int, *, has_audio: bo
     assert [int(row["No"]) for row in rows] == list(range(1, len(rows) + 1))
     assert int(rows[0]["Frame In"]) == 1
     assert int(rows[-1]["Frame Out"]) == frames
-    for before, after in zip(rows, rows[1:], strict=False):
+    for before, after in pairwise(rows):
         assert int(after["Frame In"]) == int(before["Frame Out"]) + 1
 
     tracking = json.loads((docs / f"{stem}.json").read_text("utf-8"))
@@ -143,7 +144,8 @@ def material(ffmpeg: Callable[..., None], tmp_path_factory: pytest.TempPathFacto
 
 def test_bad_files_are_named_and_the_good_ones_go_on(material: Path, tmp_path: Path) -> None:
     before = {path.name: sha256(path) for path in material.iterdir()}
-    completed = rushes("run", material, "--workspace", tmp_path / "w", "--json", RUSHES_MODELS_DIR=str(tmp_path))
+    no_models = {"RUSHES_MODELS_DIR": str(tmp_path)}
+    completed = rushes("run", material, "--workspace", tmp_path / "w", "--json", **no_models)
     assert completed.returncode == 1, completed.stderr
     made = result(completed)
     videos = {video["stem"]: video["stages"] for video in made["videos"]}
@@ -171,9 +173,9 @@ def test_bad_files_are_named_and_the_good_ones_go_on(material: Path, tmp_path: P
     assert {path.name for path in (project / "docs").glob("*.mp4")} == {"good.mp4", "mute.mp4"}
 
     delivered = rushes(
-        *("run", material, "--workspace", tmp_path / "w", "--output", tmp_path / "out", "--deliver-incomplete"),
-        "--json",
-        RUSHES_MODELS_DIR=str(tmp_path),
+        *("run", material, "--workspace", tmp_path / "w", "--output", tmp_path / "out"),
+        *("--deliver-incomplete", "--json"),
+        **no_models,
     )
     assert delivered.returncode == 1
     out = Path(result(delivered)["output_dir"])
@@ -221,7 +223,10 @@ def test_ctrl_c_cancels_the_job_and_leaves_nothing_running(
         *("-pix_fmt", "yuv420p", "-preset", "ultrafast", tmp_path / "long.mp4"),
     )
     running = subprocess.Popen(
-        [sys.executable, "-m", "rushes.cli", "run", tmp_path / "long.mp4", "--workspace", tmp_path / "w", "--json"],
+        [
+            *(sys.executable, "-m", "rushes.cli", "run", tmp_path / "long.mp4"),
+            *("--workspace", tmp_path / "w", "--json"),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

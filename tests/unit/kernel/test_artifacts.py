@@ -1,5 +1,7 @@
 """Artefacts: whole or absent, and read back as they were written."""
 
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,11 +17,31 @@ PAL = Fraction(25)
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     path = tmp_path / "shots.json"
     path.write_text("old")
-    with pytest.raises(RuntimeError), artifacts.replacing(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
+
+    def fail() -> None:
+        with artifacts.replacing(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_writer_left_is_swept_and_a_living_one_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "shots.json"
+    killed = "from pathlib import Path; from rushes.artifacts import replacing; import os, sys\n"
+    killed += "replacing(Path(sys.argv[1])).__enter__().write_text('half'); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", killed, path], check=False)
+    (left,) = tmp_path.iterdir()
+    assert artifacts.is_partial(left.name)
+    with artifacts.replacing(path) as first:
+        first.write_text("one")
+        with artifacts.replacing(path) as second:
+            second.write_text("two")
+            assert set(tmp_path.iterdir()) == {first, second}
+    assert path.read_text() == "one"
 
 
 def test_shots_come_back(tmp_path: Path) -> None:

@@ -1,9 +1,7 @@
 """Engine processes: warm between tasks, killable with all their children, gone with their worker."""
 
 import asyncio
-import os
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -146,11 +144,11 @@ async def test_the_engine_ends_with_its_worker_whatever_way_that_goes(tmp_path: 
         "process = EngineProcess(Path(sys.argv[1]), ['probe'], 20)\n"
         "asyncio.run(process.run(task, lambda _: None))\n"
     )
-    running = subprocess.Popen([sys.executable, "-c", worker, str(tmp_path)], env=dict(os.environ))
+    running = await asyncio.create_subprocess_exec(sys.executable, "-c", worker, str(tmp_path))
     note = tmp_path / "clip" / "child.pid"
     while not (note.exists() and note.read_text()):
         await asyncio.sleep(0.05)
-        assert running.poll() is None
+        assert running.returncode is None
     running.send_signal(signal.SIGKILL)
-    running.wait()
+    await running.wait()
     assert await gone(int(note.read_text()))

@@ -1,0 +1,1 @@
+"""What leaves the system: who speaks on screen, exports, finished projects."""

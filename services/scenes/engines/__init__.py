@@ -1,0 +1,1 @@
+"""One module for each engine; heavy imports happen only here."""

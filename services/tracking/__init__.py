@@ -1,0 +1,1 @@
+"""Faces and objects, frame by frame."""

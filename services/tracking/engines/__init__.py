@@ -1,0 +1,1 @@
+"""One module per engine; heavy packages are imported only there."""
