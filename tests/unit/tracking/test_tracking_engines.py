@@ -138,19 +138,18 @@ def test_mediapipe_measures_faces_as_its_network_does(
 @pytest.mark.media
 @pytest.mark.models
 @pytest.mark.parametrize("name", ["mediapipe", "haar"])
-def test_rows_of_any_length_are_seen_right(media: Callable[[str], Path], name: str) -> None:
+def test_rows_of_any_length_are_seen_right(
+    media: Callable[[str], Path], load: Callable[..., FaceEngine], name: str
+) -> None:
     # 590 pixels: the decoder pads the rows. Read as they lie, they hold no face.
-    assert [len(found) for _, found in look(load(name), pictures(media("speech_face_3.mp4"), 0, 3))] == [
-            1,
-            1,
-            1,
-        ]
+    shown = pictures(media("speech_face_3.mp4"), 0, 3)
+    assert [len(found) for _, found in look(load(name), shown)] == [1, 1, 1]
 
 
 @pytest.mark.media
 @pytest.mark.models
 def test_nothing_of_a_shot_reaches_the_next(
-    media: Callable[[str], Path], weights: Callable[[str], Path]
+    media: Callable[[str], Path], load: Callable[..., FaceEngine]
 ) -> None:
     # The detector is sure enough of the first person (0.93) and not of the second (0.91), whom
     # MediaPipe therefore sees only where it carries the first one over.
@@ -175,14 +174,16 @@ def test_one_engine_gives_the_same_again(media: Callable[[str], Path], mediapipe
 @pytest.mark.media
 @pytest.mark.models
 @pytest.mark.parametrize("name", ["mediapipe", "haar"])
-def test_at_most_the_faces_asked_for_the_largest_first(media: Callable[[str], Path], name: str) -> None:
+def test_at_most_the_faces_asked_for_the_largest_first(
+    media: Callable[[str], Path], load: Callable[..., FaceEngine], name: str
+) -> None:
     (picture,) = pictures(media("speech_face_1.mp4"), 0, 1)
     small = np.zeros_like(picture.pixels)
     small[100:356, 128:384] = picture.pixels[::2, ::2]
     pair = Picture(0, Fraction(0), np.hstack([small, picture.pixels]))
     for limit in (1, 2):
         ((_, found),) = look(load(name, max_faces=limit), [pair])
-            assert len(found) == limit
+        assert len(found) == limit
         assert found[0].center[0] > 512
         assert [face.center[0] > 512 for face in found[1:]] == [False] * (limit - 1)
 
@@ -190,7 +191,7 @@ def test_at_most_the_faces_asked_for_the_largest_first(media: Callable[[str], Pa
 @pytest.mark.media
 @pytest.mark.models
 def test_thresholds_that_see_faces_in_the_dark_do_not_carry_them_on(
-    media: Callable[[str], Path], weights: Callable[[str], Path]
+    media: Callable[[str], Path], load: Callable[..., FaceEngine]
 ) -> None:
     engine = load("mediapipe", min_presence_confidence=0)
     shown = pictures(media("talking_head_512.mp4"), 0, 3)
