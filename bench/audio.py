@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 from bench.der import DiarizationError, diarization_error, read_rttm
+from bench.machine import description
 from rushes.api.common.v1.common_pb2 import EngineChoice
 from rushes.api.events.v1.events_pb2 import Task
 from rushes.artifacts import Speech, read_speech
@@ -70,9 +68,8 @@ def main(arguments: list[str]) -> None:
         rows.append({"recording": name, "der": error.rate, "rtf": rtf, "seconds": seconds})
     print(_row("total", total, "", spent / heard))
     if options.json:
-        machine = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()}
-        versions = {name: version(name) for name in ("torch", "silero-vad", "resemblyzer", "numpy")}
-        report = {"machine": machine, "versions": versions, "settings": settings, "rows": rows}
+        machine = description(["torch", "silero-vad", "resemblyzer", "numpy"])
+        report = {"machine": machine, "settings": settings, "rows": rows}
         options.json.write_text(json.dumps(report | {"der": total.rate, "rtf": spent / heard}, indent=1))
 
 

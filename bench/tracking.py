@@ -1,6 +1,6 @@
 """Frames per second of the tracking engines on a video, decoding included, as JSON.
 
-    python bench/tracking.py VIDEO [--engine mediapipe] [--runs 3] [--set max_faces=2]
+    python -m bench.tracking VIDEO [--engine mediapipe] [--runs 3] [--set max_faces=2]
 
 Each run loads nothing twice: the engine is warm, as in a worker. The tracks of all runs must be the
 same bytes, and every frame must have been decoded, or there are no figures.
@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from bench.machine import description
 from rushes.api.common.v1.common_pb2 import EngineChoice
 from rushes.api.events.v1.events_pb2 import Task
 from rushes.context import Context
@@ -70,10 +70,7 @@ def main() -> None:
         "what": "tracking, decoding included, engine warm",
         "video": options.video.name,
         "settings": settings,
-        "machine": {
-            "processor": platform.processor() or platform.machine(),
-            "python": platform.python_version(),
-        },
+        "machine": description(["mediapipe", "opencv-contrib-python", "av"]),
         **same,
         "runs": timed,
     }

@@ -7,13 +7,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING
 
 from rushes.artifacts import store
 from rushes.errors import NotFound, ResultsDiffer
+
+if TYPE_CHECKING:  # Imported late: most processes never open a track table.
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 SCHEMA = "rushes.tracks/1"
 _ROW_GROUP = 20_000
@@ -59,22 +62,26 @@ class TrackHeader:
     blendshape_names: Sequence[str] = ()
 
 
-_COLUMNS = pa.schema(
-    [
-        ("frame", pa.int32()),
-        ("track", pa.int32()),
-        ("x", pa.float32()),
-        ("y", pa.float32()),
-        ("width", pa.float32()),
-        ("height", pa.float32()),
-        ("center_x", pa.float32()),
-        ("center_y", pa.float32()),
-        ("score", pa.float32()),
-        ("source", pa.dictionary(pa.int8(), pa.string())),
-        ("label", pa.dictionary(pa.int16(), pa.string())),
-        ("blendshapes", pa.list_(pa.float32())),
-    ]
-)
+@lru_cache
+def _columns() -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("frame", pa.int32()),
+            ("track", pa.int32()),
+            ("x", pa.float32()),
+            ("y", pa.float32()),
+            ("width", pa.float32()),
+            ("height", pa.float32()),
+            ("center_x", pa.float32()),
+            ("center_y", pa.float32()),
+            ("score", pa.float32()),
+            ("source", pa.dictionary(pa.int8(), pa.string())),
+            ("label", pa.dictionary(pa.int16(), pa.string())),
+            ("blendshapes", pa.list_(pa.float32())),
+        ]
+    )
 
 
 class TrackWriter:
@@ -111,7 +118,9 @@ class TrackWriter:
             }
             for row in self._rows
         ]
-        self._writer.write_table(pa.Table.from_pylist(rows, schema=_COLUMNS))
+        import pyarrow as pa
+
+        self._writer.write_table(pa.Table.from_pylist(rows, schema=_columns()))
         self._rows.clear()
 
     def finish(self, header: TrackHeader) -> None:
@@ -137,9 +146,11 @@ class TrackWriter:
 @contextmanager
 def writing_tracks(path: Path) -> Iterator[TrackWriter]:
     """Yields a writer for `tracks.parquet`; call `finish` before the block ends."""
+    import pyarrow.parquet as pq
+
     with (
         store.replacing(path) as temporary,
-        pq.ParquetWriter(temporary, _COLUMNS, compression="zstd") as writer,
+        pq.ParquetWriter(temporary, _columns(), compression="zstd") as writer,
     ):
         yield TrackWriter(writer)
 
@@ -153,6 +164,9 @@ class TrackTable:
     """
 
     def __init__(self, path: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         if not path.exists():
             raise NotFound(f"{path} does not exist.", remedy="Run the tracking stage first.")
         try:

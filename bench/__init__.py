@@ -1,0 +1,1 @@
+"""Measurements of speed and quality, each beside the algorithm of the reference or a peer."""
