@@ -8,9 +8,11 @@ import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from pathlib import Path
 
 import grpc
 
+from rushes.api.common.v1.common_pb2 import Progress
 from rushes.api.events.v1.events_pb2 import Task, TaskEvent
 from rushes.api.operations.v1 import operations_pb2 as pb
 from rushes.api.operations.v1 import operations_pb2_grpc as pb_grpc
@@ -192,8 +194,12 @@ class Operations(pb_grpc.OperationsServiceServicer):
         return pb.CancelOperationResponse(operation=await self.cancel(request.name))
 
 
-async def followed(operations: Operations, operation: pb.Operation) -> AsyncIterator[pb.Operation]:
-    """Yields an operation until it has succeeded; it is killed when the caller goes.
+async def followed(
+    operations: Operations, operation: pb.Operation, role: str
+) -> AsyncIterator[Progress | Path]:
+    """Yields the progress of an operation, then where the artefact of a role lies.
+
+    The operation is killed when the caller goes.
 
     Raises:
         RushesError: The operation failed.
@@ -202,6 +208,10 @@ async def followed(operations: Operations, operation: pb.Operation) -> AsyncIter
         async for snapshot in operations.watch(operation.name):
             if snapshot.state == pb.OperationState.OPERATION_STATE_FAILED:
                 raise from_failure(snapshot.failure)
-            yield snapshot
+            if snapshot.HasField("result"):
+                (path,) = (item.path for item in snapshot.result.artifacts if item.role == role)
+                yield operations.workspace.resolve(path)
+            elif snapshot.HasField("progress"):
+                yield snapshot.progress
     finally:
         await operations.cancel(operation.name)

@@ -34,13 +34,11 @@ class Servicer(pb_grpc.AudioServiceServicer):
     ) -> AsyncIterator[pb.DiarizeResponse]:
         """Does the work while the caller waits."""
         operation = self._operations.start("audio", request.work)
-        async for snapshot in followed(self._operations, operation):
-            if snapshot.HasField("result"):
-                artifacts = {item.role: item.path for item in snapshot.result.artifacts}
-                path = self._operations.workspace.resolve(artifacts["speech"])
-                yield pb.DiarizeResponse(diarization=_diarization(path))
-            elif snapshot.HasField("progress"):
-                yield pb.DiarizeResponse(progress=snapshot.progress)
+        async for item in followed(self._operations, operation, "speech"):
+            if isinstance(item, Path):
+                yield pb.DiarizeResponse(diarization=_diarization(item))
+            else:
+                yield pb.DiarizeResponse(progress=item)
 
 
 def _diarization(path: Path) -> pb.Diarization:

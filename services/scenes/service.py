@@ -35,13 +35,11 @@ class Servicer(pb_grpc.ScenesServiceServicer):
     ) -> AsyncIterator[pb.DetectShotsResponse]:
         """Does the work while the caller waits."""
         operation = self._operations.start("scenes", request.work)
-        async for snapshot in followed(self._operations, operation):
-            if snapshot.HasField("result"):
-                artifacts = {item.role: item.path for item in snapshot.result.artifacts}
-                path = self._operations.workspace.resolve(artifacts["shots"])
-                yield pb.DetectShotsResponse(shot_list=_shot_list(path))
-            elif snapshot.HasField("progress"):
-                yield pb.DetectShotsResponse(progress=snapshot.progress)
+        async for item in followed(self._operations, operation, "shots"):
+            if isinstance(item, Path):
+                yield pb.DetectShotsResponse(shot_list=_shot_list(item))
+            else:
+                yield pb.DetectShotsResponse(progress=item)
 
 
 def _shot_list(path: Path) -> pb.ShotList:

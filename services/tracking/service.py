@@ -35,13 +35,11 @@ class Servicer(pb_grpc.TrackingServiceServicer):
     ) -> AsyncIterator[pb.TrackFacesResponse]:
         """Does the work while the caller waits."""
         operation = self._operations.start("tracking", request.work)
-        async for snapshot in followed(self._operations, operation):
-            if snapshot.HasField("result"):
-                artifacts = {item.role: item.path for item in snapshot.result.artifacts}
-                path = self._operations.workspace.resolve(artifacts["tracks"])
-                yield pb.TrackFacesResponse(track_list=_track_list(path))
-            elif snapshot.HasField("progress"):
-                yield pb.TrackFacesResponse(progress=snapshot.progress)
+        async for item in followed(self._operations, operation, "tracks"):
+            if isinstance(item, Path):
+                yield pb.TrackFacesResponse(track_list=_track_list(item))
+            else:
+                yield pb.TrackFacesResponse(progress=item)
 
 
 def _track_list(path: Path) -> pb.TrackList:
