@@ -19,7 +19,7 @@ from rushes.api.jobs.v1.jobs_pb2 import Job, JobSpec, JobState
 from rushes.bus import Bus
 from rushes.errors import EngineCrashed, InvalidInput, NotFound, to_failure
 from rushes.settings import Settings
-from rushes.workspace import Workspace
+from rushes.workspace import Workspace, permit
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,7 @@ class Conductor:
 
         Raises:
             InvalidInput: The spec names no delivery or an unknown stage, or request_id is no UUID.
+            OutsideWorkspace: It reads from or delivers to a folder that is not allowed.
         """
         try:
             identifier = str(uuid.UUID(request_id)) if request_id else str(uuid.uuid4())
@@ -61,6 +62,8 @@ class Conductor:
             raise InvalidInput(f"{request_id!r} is not a UUID.") from error
         if not spec.delivery:
             raise InvalidInput("The job names nothing to work on.")
+        for uri in (*spec.delivery, *filter(None, [spec.output_dir])):
+            permit(uri, self._workspace, self._settings.allowed_roots)
         async with self._changing:
             name = f"jobs/{identifier}"
             if name not in self._runs:

@@ -1,5 +1,1 @@
 """The kernel of rushes: what every process shares."""
-
-from importlib.metadata import version
-
-__version__ = version("rushes")

@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from structlog.contextvars import bound_contextvars
@@ -26,7 +27,7 @@ from rushes.context import Context
 from rushes.devices import resolve
 from rushes.frames import read_frame, write_frame
 from rushes.stage import Engines, Unit, execute, stage
-from rushes.workspace import VideoFolder, Workspace
+from rushes.workspace import VideoFolder, Workspace, permit
 
 log = logging.getLogger(__name__)
 
@@ -61,12 +62,18 @@ class _HostContext(Context):
         write_frame(self._link, event.SerializeToString())
 
 
-def unit_of(task: Task, workspace: Workspace) -> Unit:
+def unit_of(task: Task, workspace: Workspace, allowed_roots: Sequence[Path] = ()) -> Unit:
     """Returns where a task works.
 
     Raises:
-        OutsideWorkspace: One of its paths leads out of the workspace.
+        OutsideWorkspace: One of its paths leads out of the workspace, or what it reads from and
+            delivers to out of that and of the other roots allowed.
     """
+    delivery = [str(permit(uri, workspace, allowed_roots)) for uri in task.delivery]
+    del task.delivery[:]
+    task.delivery.extend(delivery)
+    if output := task.engine.settings.get("output"):
+        task.engine.settings["output"] = str(permit(output, workspace, allowed_roots))
     if task.output:  # Work outside any project: a file here, a folder for the artefacts there.
         video = VideoFolder(workspace.resolve(task.source), workspace.resolve(task.output))
         return Unit(task=task, workspace=workspace, video=video)
@@ -75,11 +82,13 @@ def unit_of(task: Task, workspace: Workspace) -> Unit:
     return Unit(task=task, workspace=workspace, project=project, video=folder)
 
 
-def run(task: Task, workspace: Workspace, context: Context, engines: Engines) -> TaskEvent:
+def run(
+    task: Task, workspace: Workspace, chosen: settings.Settings, context: Context, engines: Engines
+) -> TaskEvent:
     """Runs one task and returns how it ended; never raises, for the next task must find a host."""
     event = TaskEvent()
     try:
-        result = execute(stage(task.stage), unit_of(task, workspace), context, engines)
+        result = execute(stage(task.stage), unit_of(task, workspace, chosen.allowed_roots), context, engines)
         event.succeeded.result.CopyFrom(result)
     except errors.RushesError as error:
         log.warning("%s", error.message)
@@ -114,7 +123,8 @@ def main() -> None:
     """Serves tasks until the worker goes."""
     link = socket.socket(fileno=int(sys.argv[1]))
     workspace = Workspace(Path(sys.argv[2]))
-    logs.configure("engine", settings.load())
+    chosen = settings.load()
+    logs.configure("engine", chosen)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # A Ctrl-C at the terminal is the worker's to answer.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # Libraries that print must not be heard.
     tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
@@ -126,7 +136,7 @@ def main() -> None:
     while True:
         task = tasks.get()
         with bound_contextvars(job=task.job, task=task.id, video=task.video):
-            event = run(task, workspace, _HostContext(link), engines)
+            event = run(task, workspace, chosen, _HostContext(link), engines)
         write_frame(link, event.SerializeToString())
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -28,6 +28,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(extra="forbid", toml_file="rushes.toml", frozen=True)
 
     workspace: Annotated[Path, Field(description="Storage root that the services share.")] = Path("workspace")
+    allowed_roots: Annotated[
+        tuple[Path, ...],
+        Field(description="Folders outside the workspace that jobs may read from and deliver to."),
+    ] = ()
     models_dir: Annotated[Path | None, Field(description="Folder of the model weights.")] = None
     nats_url: Annotated[str | None, Field(description="NATS server; `rushes` starts one when unset.")] = None
     jobs_address: Annotated[
@@ -58,6 +62,11 @@ class Settings(BaseSettings):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="Least level.")] = (
         "info"
     )
+
+    @field_validator("allowed_roots", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(filter(None, value.split(os.pathsep))) if isinstance(value, str) else value
 
     @classmethod
     def settings_customise_sources(

@@ -115,6 +115,7 @@ class Stack:
             "RUSHES_NATS_URL": nats_url,
             "RUSHES_WARM": str(self._settings.warm),
             "RUSHES_SLOTS": str(self._settings.slots),
+            "RUSHES_ALLOWED_ROOTS": os.pathsep.join(map(str, self._settings.allowed_roots)),
         }
         port = _free_port()
         self.jobs_address = f"127.0.0.1:{port}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -133,6 +134,25 @@ class Workspace:
             OutsideWorkspace: It leads out of the workspace once links are resolved.
         """
         return confine(self.root, local_path(uri))
+
+
+def permit(uri: str, workspace: Workspace, allowed_roots: Sequence[Path]) -> Path:
+    """Returns the path of a URI that may lie in the workspace or below one of some other roots.
+
+    Raises:
+        InvalidInput: The URI is no path of this machine.
+        OutsideWorkspace: It leads elsewhere once links are resolved.
+    """
+    path = local_path(uri)
+    for root in (workspace.root, *allowed_roots):
+        try:
+            return confine(root, path)
+        except OutsideWorkspace:
+            continue
+    raise OutsideWorkspace(
+        f"{uri!r} is neither in the workspace nor in a folder that this server may use.",
+        remedy="Put it into the workspace, or allow its folder (RUSHES_ALLOWED_ROOTS, `rushes up --allow`).",
+    )
 
 
 def local_path(uri: str) -> Path:

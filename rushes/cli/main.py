@@ -35,9 +35,9 @@ Address = Annotated[
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from rushes import __version__
+        from importlib.metadata import version as installed
 
-        print(f"rushes {__version__}")
+        print(f"rushes {installed('rushes')}")
         raise typer.Exit
 
 
@@ -139,11 +139,15 @@ def tracking(
 @app.command()
 def up(
     workspace: Workspace = None,
+    allow: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="Folder that jobs may read from and deliver to; repeatable."),
+    ] = None,
 ) -> None:
     """Start every service on this machine and keep them running."""
     from rushes.cli.up import keep_up
 
-    keep_up(workspace)
+    keep_up(workspace, allow or [])
 
 
 @app.command()

@@ -60,7 +60,7 @@ def run(
 async def _run(spec: JobSpec, chosen: Settings, *, as_json: bool) -> int:
     started = time.monotonic()
     with Display() as display:
-        async with _server(chosen, display) as address, JobsClient(address) as client:
+        async with _server(chosen, spec, display) as address, JobsClient(address) as client:
             job = await client.create(spec)
             job = await follow(client, job, display)
     finish(job, chosen.workspace, time.monotonic() - started, with_json=as_json)
@@ -68,7 +68,7 @@ async def _run(spec: JobSpec, chosen: Settings, *, as_json: bool) -> int:
 
 
 @asynccontextmanager
-async def _server(chosen: Settings, display: Display) -> AsyncIterator[str]:
+async def _server(chosen: Settings, spec: JobSpec, display: Display) -> AsyncIterator[str]:
     if chosen.jobs_address:
         yield chosen.jobs_address
         return
@@ -78,7 +78,10 @@ async def _server(chosen: Settings, display: Display) -> AsyncIterator[str]:
         yield other.jobs_address
         return
     # A stack for one job loads what the job turns out to need, which is nothing when all is cached.
-    async with Stack(chosen.model_copy(update={"warm": False}), "rushes run") as stack:
+    # It may touch what its user has named, and nothing else.
+    named = tuple(map(Path, filter(None, [*spec.delivery, spec.output_dir])))
+    private = chosen.model_copy(update={"warm": False, "allowed_roots": (*chosen.allowed_roots, *named)})
+    async with Stack(private, "rushes run") as stack:
         body = asyncio.current_task()
         assert body is not None
         gone: list[Unavailable] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 from rushes import logs, settings
@@ -11,7 +12,7 @@ from rushes.settings import Settings
 from rushes.stack import Stack
 
 
-def keep_up(workspace: Path | None) -> None:
+def keep_up(workspace: Path | None, allow: Sequence[Path]) -> None:
     """Starts every process and keeps them running until Ctrl-C.
 
     Raises:
@@ -19,6 +20,8 @@ def keep_up(workspace: Path | None) -> None:
         Unavailable: A process cannot be kept running.
     """
     chosen = settings.load(workspace=workspace)
+    roots = (*chosen.allowed_roots, *(path.resolve() for path in allow))
+    chosen = chosen.model_copy(update={"allowed_roots": roots})
     logs.configure("up", chosen)
     asyncio.run(_keep(chosen))
 

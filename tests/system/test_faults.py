@@ -15,6 +15,7 @@ import pytest
 from rushes.api.common.v1.common_pb2 import EngineChoice
 from rushes.api.jobs.v1.jobs_pb2 import Job, JobSpec, JobState, TaskState
 from rushes.client import JobsClient
+from rushes.errors import OutsideWorkspace
 from rushes.pipeline import BY_STAGE, SERVICES
 from rushes.stack import Stack
 
@@ -26,7 +27,7 @@ pytestmark = [pytest.mark.system, pytest.mark.usefixtures("noop_stages")]
 def slow_spec(videos: int, seconds: float, **settings: str) -> JobSpec:
     engines = {stage: EngineChoice(settings={"seconds": str(seconds), **settings}) for stage in BY_STAGE}
     engines["extract"].settings["videos"] = str(videos)
-    return JobSpec(delivery=["/nowhere"], engines=engines)
+    return JobSpec(delivery=["anything"], engines=engines)
 
 
 async def ended(client: JobsClient, job: Job) -> Job:
@@ -128,6 +129,20 @@ async def test_a_failed_video_is_retried_and_then_delivered(start_stack: StackMa
         assert JobState.Name(job.state) == "JOB_STATE_FAILED", "the cause is still there"
         attempts = {task.id: task.attempt for task in job.tasks}
         assert (attempts["audio-2"], attempts["audio-1"]) == (2, 1)
+
+
+async def test_a_job_may_only_touch_what_the_server_allows(start_stack: StackMaker, tmp_path: Path) -> None:
+    async with start_stack(tmp_path / "workspace") as (_, client):
+        for spec in (
+            JobSpec(delivery=[str(tmp_path / "private.zip")]),
+            JobSpec(delivery=["x.zip"], output_dir="/etc"),
+        ):
+            with pytest.raises(OutsideWorkspace):
+                await client.create(spec)
+        sneaky = slow_spec(videos=1, seconds=0)
+        sneaky.engines["finalize"].settings["output"] = "/etc"
+        job = await ended(client, await client.create(sneaky))
+        assert job.tasks[-1].failure.reason == "OUTSIDE_WORKSPACE"
 
 
 async def test_the_same_request_makes_one_job(start_stack: StackMaker, tmp_path: Path) -> None:

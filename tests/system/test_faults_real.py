@@ -31,6 +31,11 @@ def delivery(media: Callable[[str], Path], ffmpeg: Callable[..., None], tmp_path
     return folder
 
 
+@pytest.fixture(autouse=True)
+def allowed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RUSHES_ALLOWED_ROOTS", str(tmp_path))
+
+
 async def ended(client: JobsClient, job: Job) -> Job:
     async with asyncio.timeout(200):
         async for snapshot in client.watch(job.name):
