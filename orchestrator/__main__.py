@@ -13,6 +13,7 @@ from orchestrator.store import JobStore
 from rushes import logs, settings
 from rushes.api.jobs.v1.jobs_pb2_grpc import add_JobServiceServicer_to_server
 from rushes.bus import Bus
+from rushes.concurrency import together
 from rushes.errors import RushesError
 from rushes.serving import serving, until_signalled
 
@@ -34,12 +35,10 @@ async def _run(chosen: settings.Settings) -> None:
         def register(server: grpc.aio.Server) -> None:
             add_JobServiceServicer_to_server(Servicer(conductor), server)
 
+        await conductor.resume()  # Before anybody can ask: a job not loaded yet would seem not to exist.
         async with serving(chosen, [FULL_NAME], register) as ready:
-            await conductor.resume()
             await ready(True)
-            async with asyncio.TaskGroup() as group:
-                group.create_task(conductor.follow_events())
-                group.create_task(conductor.follow_advisories())
+            await together(conductor.follow_events(), conductor.follow_advisories(), conductor.lost())
 
 
 if __name__ == "__main__":

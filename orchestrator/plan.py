@@ -23,31 +23,35 @@ def first_tasks(job: Job) -> list[TaskStatus]:
     ]
 
 
-def tasks_of_videos(job: Job, videos: Sequence[Video]) -> list[TaskStatus]:
-    """Returns the tasks that follow once the videos are known, in an order in which they can run."""
+def tasks_of_videos(job: Job, videos: Sequence[Video], *, attempt: int = 0) -> list[TaskStatus]:
+    """Returns the tasks that follow once the videos are known, in an order in which they can run.
+
+    Args:
+        job: What was asked.
+        videos: What the delivery holds.
+        attempt: Attempt from which each of them counts up when it is sent.
+    """
     steps = closure(job.spec.stages)
     chosen = {step.stage for step in steps}
     tasks: list[TaskStatus] = []
+
+    def add(identifier: str, step: Step, stem: str, needs: list[str]) -> None:
+        task = TaskStatus(id=identifier, stage=step.stage, video=stem, needs=needs, attempt=attempt)
+        task.state = TaskState.TASK_STATE_WAITING
+        tasks.append(task)
+
     for number, video in enumerate(videos, start=1):
-        for step in steps:
-            if step.per_video:
-                needs = [_id(stage, number) for stage in _before(step, chosen)]
-                tasks.append(
-                    TaskStatus(
-                        id=_id(step.stage, number),
-                        stage=step.stage,
-                        video=video.stem,
-                        state=TaskState.TASK_STATE_WAITING,
-                        needs=needs,
-                    )
-                )
+        for step in filter(lambda step: step.per_video, steps):
+            add(
+                _id(step.stage, number),
+                step,
+                video.stem,
+                [_id(stage, number) for stage in _before(step, chosen)],
+            )
     for step in steps:
         if not step.per_video and step.needs:
             before = set(_before(step, chosen))
-            needs = [task.id for task in tasks if task.stage in before]
-            tasks.append(
-                TaskStatus(id=step.stage, stage=step.stage, state=TaskState.TASK_STATE_WAITING, needs=needs)
-            )
+            add(step.stage, step, "", [task.id for task in tasks if task.stage in before])
     return tasks
 
 

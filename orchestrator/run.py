@@ -10,7 +10,7 @@ from orchestrator import plan
 from rushes.api.common.v1.common_pb2 import Failure
 from rushes.api.events.v1.events_pb2 import TaskEvent
 from rushes.api.jobs.v1.jobs_pb2 import Job, JobState, TaskState, TaskStatus
-from rushes.errors import Cancelled, InvalidInput
+from rushes.errors import Cancelled, InvalidInput, to_failure
 
 ENDED = frozenset(
     {
@@ -21,8 +21,10 @@ ENDED = frozenset(
     }
 )
 JOB_ENDED = frozenset({JobState.JOB_STATE_SUCCEEDED, JobState.JOB_STATE_FAILED, JobState.JOB_STATE_CANCELLED})
+_NAMED = 5
 _UNDER_WAY = frozenset({TaskState.TASK_STATE_QUEUED, TaskState.TASK_STATE_RUNNING})
-_MAX_ATTEMPTS = 3
+MAX_VIDEOS = 2000
+"""Videos of one job; its record, which lists them, must fit into one message of the bus."""
 
 
 class Run:
@@ -36,6 +38,7 @@ class Run:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.changed: set[str] = set()
+        self._deliveries: dict[str, int] = {}
         self._tasks = {task.id: task for task in job.tasks}
 
     @property
@@ -65,6 +68,7 @@ class Run:
     def send(self, task: TaskStatus) -> None:
         """Marks a task as sent; its message carries the attempt that this counts up."""
         task.attempt += 1
+        self._deliveries.pop(task.id, None)
         task.state = TaskState.TASK_STATE_QUEUED
         self._touch(task)
         if self.job.state == JobState.JOB_STATE_PENDING:
@@ -76,6 +80,10 @@ class Run:
         if task is None or task.state not in _UNDER_WAY or event.attempt != task.attempt:
             return
         kind = event.WhichOneof("kind")
+        latest = self._deliveries.get(task.id, 0)
+        if event.delivery_count < latest and kind != "succeeded":
+            return  # A worker that was given up for lost speaks of a task that another one has now.
+        self._deliveries[task.id] = max(latest, event.delivery_count)
         if kind == "started":
             task.state = TaskState.TASK_STATE_RUNNING
             task.ClearField("progress")
@@ -130,10 +138,15 @@ class Run:
         if not again:
             raise InvalidInput(f"{self.job.name} has nothing to run again.")
         if "extract" in again:
+            # What follows is planned anew once it has run. Its attempt goes on from the highest one, and
+            # theirs from its own, so that no late event or repeated message of before can be taken for new.
+            (extract,) = (task for task in self.job.tasks if task.stage == "extract")
+            extract.attempt = max(task.attempt for task in self.job.tasks)
+            kept = TaskStatus(id=extract.id, stage=extract.stage, attempt=extract.attempt)
             del self.job.tasks[:]
             self.job.ClearField("videos")
             self._tasks.clear()
-            self.begin()
+            self._add([kept])
         for task in self.job.tasks:  # In an order in which they can run, so one pass finds all that follow.
             if task.id in again or again.intersection(task.needs):
                 again.add(task.id)
@@ -148,17 +161,19 @@ class Run:
     def settle(self, time: Timestamp) -> None:
         """Skips what can no longer run and ends the job when nothing is left."""
         for task in self._waiting():
-            failed = [need for need in map(self._tasks.__getitem__, task.needs) if self._is_lost(need)]
-            if failed and not self._can_run(task) and self._hopeless(task):
-                names = ", ".join(dict.fromkeys(f"{need.stage} of {need.video}" for need in failed[:3]))
+            if self.job.state != JobState.JOB_STATE_CANCELLING and self._is_lost(task):
                 task.failure.CopyFrom(
                     Failure(
                         reason="SKIPPED",
-                        message=f"Not run, because {names} did not succeed.",
+                        message=f"Not run, because {self._causes(task)} did not succeed.",
                         remedy="Mend the cause, then: rushes jobs retry.",
                     )
                 )
                 self._end(task, TaskState.TASK_STATE_SKIPPED, time)
+        if self.job.state == JobState.JOB_STATE_CANCELLING:
+            for task in self.job.tasks:
+                if task.state in {TaskState.TASK_STATE_WAITING, TaskState.TASK_STATE_QUEUED}:
+                    self._end(task, TaskState.TASK_STATE_CANCELLED, time)
         if self.ended or not all(task.state in ENDED for task in self.job.tasks):
             return
         states = {task.state for task in self.job.tasks}
@@ -173,6 +188,13 @@ class Run:
 
     def _succeed(self, task: TaskStatus, event: TaskEvent) -> None:
         result = event.succeeded.result
+        if len(result.videos) > MAX_VIDEOS:
+            error = InvalidInput(
+                f"The delivery holds {len(result.videos)} videos; one job takes {MAX_VIDEOS} at most.",
+                remedy="Split the delivery.",
+            )
+            self._fail(task, to_failure(error), event.time)
+            return
         task.result.CopyFrom(result)
         del task.notices[:]
         task.notices.extend(result.notices)
@@ -180,7 +202,7 @@ class Run:
         if task.stage == "extract":
             self.job.project = result.project
             self.job.videos.extend(result.videos)
-            self._add(plan.tasks_of_videos(self.job, result.videos))
+            self._add(plan.tasks_of_videos(self.job, result.videos, attempt=task.attempt - 1))
         elif task.stage == "convert":
             for made in result.videos:
                 for video in self.job.videos:
@@ -192,10 +214,7 @@ class Run:
     def _fail(self, task: TaskStatus, failure: Failure, time: Timestamp) -> None:
         if failure.reason == Cancelled.reason:
             self._end(task, TaskState.TASK_STATE_CANCELLED, time)
-        elif failure.retryable and task.attempt < _MAX_ATTEMPTS:
-            task.state = TaskState.TASK_STATE_WAITING
-            task.ClearField("progress")
-        else:
+        else:  # For good: the workers have tried again whatever could pass.
             task.failure.CopyFrom(failure)
             self._end(task, TaskState.TASK_STATE_FAILED, time)
 
@@ -210,18 +229,34 @@ class Run:
 
     def _can_run(self, task: TaskStatus) -> bool:
         needs = [self._tasks[need].state for need in task.needs]
-        if task.stage == "finalize" and self.job.spec.deliver_incomplete:
+        if self._takes_what_there_is(task):
             return all(state in ENDED for state in needs) and TaskState.TASK_STATE_SUCCEEDED in needs
         return all(state == TaskState.TASK_STATE_SUCCEEDED for state in needs)
 
-    def _hopeless(self, task: TaskStatus) -> bool:
-        if task.stage == "finalize" and self.job.spec.deliver_incomplete:
-            return all(self._tasks[need].state in ENDED for need in task.needs)
-        return True
+    def _is_lost(self, task: TaskStatus) -> bool:
+        """Tells whether a waiting task can never run."""
+        needs = [self._tasks[need].state for need in task.needs]
+        if self._takes_what_there_is(task):
+            return all(state in ENDED for state in needs) and not self._can_run(task)
+        return any(state in ENDED and state != TaskState.TASK_STATE_SUCCEEDED for state in needs)
 
-    @staticmethod
-    def _is_lost(task: TaskStatus) -> bool:
-        return task.state in ENDED and task.state != TaskState.TASK_STATE_SUCCEEDED
+    def _takes_what_there_is(self, task: TaskStatus) -> bool:
+        return task.stage == "finalize" and self.job.spec.deliver_incomplete
+
+    def _causes(self, task: TaskStatus) -> str:
+        """Names the tasks whose own failure keeps a task from running, a few of them."""
+        causes: dict[str, None] = {}
+        seen, needs = set(task.needs), list(task.needs)
+        for name in needs:  # Grows on the way: what a skipped need itself needed comes after it.
+            need = self._tasks[name]
+            if need.state in {TaskState.TASK_STATE_FAILED, TaskState.TASK_STATE_CANCELLED}:
+                causes[f"{need.stage} of {need.video}".removesuffix(" of ")] = None
+            elif need.state == TaskState.TASK_STATE_SKIPPED:
+                needs += sorted(set(need.needs) - seen)
+                seen.update(need.needs)
+        if len(causes) > _NAMED:
+            return f"{', '.join(list(causes)[:_NAMED])} and {len(causes) - _NAMED} more"
+        return ", ".join(causes) or "what it needs"
 
     def _add(self, tasks: Collection[TaskStatus]) -> None:
         for task in tasks:
@@ -233,3 +268,16 @@ class Run:
     def _touch(self, task: TaskStatus) -> None:
         self.changed.add(task.id)
         self.job.revision += 1
+
+
+def without_tasks(job: Job) -> Job:
+    """Returns a copy of a job that lists no tasks; there may be thousands of them."""
+    copy = Job()
+    for field, value in job.ListFields():
+        if field.name in {"spec", "create_time", "end_time"}:
+            getattr(copy, field.name).CopyFrom(value)
+        elif field.name == "videos":
+            copy.videos.extend(value)
+        elif field.name != "tasks":
+            setattr(copy, field.name, value)
+    return copy

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import grpc
 
 from orchestrator.conductor import Conductor
+from orchestrator.run import without_tasks
 from rushes.api.jobs.v1 import jobs_pb2 as pb
 from rushes.api.jobs.v1 import jobs_pb2_grpc as pb_grpc
 from rushes.paging import page
@@ -35,7 +36,7 @@ class Servicer(pb_grpc.JobServiceServicer):
     async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:  # noqa: N802
         """Lists jobs, newest first."""
         jobs, token = page(self._conductor.jobs(), request.page_size, request.page_token)
-        return pb.ListJobsResponse(jobs=jobs, next_page_token=token)
+        return pb.ListJobsResponse(jobs=map(without_tasks, jobs), next_page_token=token)
 
     async def WatchJob(  # noqa: N802
         self, request: pb.WatchJobRequest, context: Context

@@ -10,6 +10,7 @@ import nats.errors
 import nats.js.errors
 from nats.js.kv import KeyValue
 
+from orchestrator.run import without_tasks
 from rushes.api.jobs.v1.jobs_pb2 import Job, TaskStatus
 from rushes.errors import ResultsDiffer, Unavailable
 
@@ -57,9 +58,7 @@ class JobStore:
         for task in job.tasks:
             if task.id in wanted:
                 await self._put(f"{identifier}.{task.id}", task.SerializeToString(deterministic=True))
-        header = Job()
-        header.CopyFrom(job)
-        del header.tasks[:]
+        header = without_tasks(job)
         header.tasks.extend(TaskStatus(id=task.id) for task in job.tasks)
         await self._put(identifier, header.SerializeToString(deterministic=True))
 

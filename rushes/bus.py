@@ -4,6 +4,7 @@
 |---|---|
 | tasks | stream `RUSHES_TASKS`, work queue, `rushes.tasks.<service>.<stage>.<job>`, one consumer a service |
 | events | stream `RUSHES_EVENTS`, `rushes.events.<job>.<task>`, read by the orchestrator |
+| progress | core subject `rushes.progress.<job>.<task>`, not kept: the next one says more |
 | advisories | stream `RUSHES_ADVISORIES`: tasks that the bus gave up on |
 | job records | key-value bucket `RUSHES_JOBS`: `<job>` and `<job>.<task>` |
 | cancels | core subject `rushes.cancel.<job>`, heard by every worker |
@@ -26,7 +27,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext, api
 from nats.js.kv import KeyValue
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from rushes.api.events.v1.events_pb2 import Task, TaskEvent
 from rushes.errors import Unavailable
@@ -42,6 +43,9 @@ JOBS = "RUSHES_JOBS"
 
 _EVENT_ACK_WAIT_S = 10
 """An orchestrator takes milliseconds for an event; its successor must not wait long for what it held."""
+
+_FETCH_S = 2
+"""A restarted server has forgotten who was waiting, so nobody waits for long."""
 
 _ADVISORY = "$JS.EVENT.ADVISORY.CONSUMER"
 _STREAMS = (
@@ -77,16 +81,17 @@ class Subscription:
         self._pull = pull
         self._name = name
 
-    async def fetch(self, batch: int = 1, timeout_s: float = 5.0) -> list[Msg]:
-        """Returns the next messages, none after the timeout or while the server is away."""
+    async def fetch(self) -> Msg | None:
+        """Returns the next message, none after a while or while the server is away."""
         try:
-            return await self._pull.fetch(batch, timeout=timeout_s)
+            (message,) = await self._pull.fetch(1, timeout=_FETCH_S)
+            return message
         except nats.errors.TimeoutError:
-            return []
+            return None
         except (nats.errors.Error, nats.js.errors.Error) as error:
             log.warning("The bus does not answer %s: %r; trying again.", self._name, error)
             await asyncio.sleep(0.5)
-            return []
+            return None
 
 
 class Bus:
@@ -191,6 +196,19 @@ class Bus:
         """
         await self._publish(f"rushes.events.{event.job}.{event.task}", event.SerializeToString())
 
+    async def send_progress(self, event: TaskEvent) -> None:
+        """Tells who listens how far a task is; lost while the server is away."""
+        with suppress(nats.errors.Error):
+            await self.client.publish(f"rushes.progress.{event.job}.{event.task}", event.SerializeToString())
+
+    async def on_progress(self, callback: Callable[[bytes], Awaitable[None]]) -> None:
+        """Calls back with each progress event from now on."""
+
+        async def heard(message: Msg) -> None:
+            await callback(message.data)
+
+        await self.client.subscribe("rushes.progress.>", cb=heard)
+
     async def _publish(self, subject: str, payload: bytes, *, message_id: str | None = None) -> None:
         headers = {"Nats-Msg-Id": message_id} if message_id else None
         try:
@@ -233,19 +251,32 @@ class Bus:
         return Subscription(pull, consumer)
 
     async def given_up(self, sequence: int) -> Task | None:
-        """Returns, and removes, a task that the bus gave up on; none when it is no longer there."""
+        """Returns a task that the bus gave up on; none when it is no longer there."""
         try:
             message = await self._stream.get_msg(TASKS, sequence)
         except nats.js.errors.NotFoundError:
             return None
-        await self._stream.delete_msg(TASKS, sequence)
         return Task.FromString(message.data or b"")
 
+    async def drop(self, sequence: int) -> None:
+        """Removes a task that the bus gave up on."""
+        with suppress(nats.js.errors.NotFoundError):
+            await self._stream.delete_msg(TASKS, sequence)
+
     async def withdraw(self, job: str) -> None:
-        """Removes the queued tasks of a job and tells the workers to stop the running ones."""
-        for service in SERVICES:
-            await self._stream.purge_stream(TASKS, subject=f"rushes.tasks.{service}.*.{job}")
-        await self.client.publish(f"rushes.cancel.{job}")
+        """Tells the workers to stop the running tasks of a job, and removes the queued ones.
+
+        Raises:
+            Unavailable: The server did not answer in time.
+        """
+        try:
+            async for attempt in _retrying(120):
+                with attempt:
+                    await self.client.publish(f"rushes.cancel.{job}")
+                    for service in SERVICES:
+                        await self._stream.purge_stream(TASKS, subject=f"rushes.tasks.{service}.*.{job}")
+        except (nats.errors.Error, nats.js.errors.Error) as error:
+            raise Unavailable(f"The tasks of {job} cannot be withdrawn: {error!r}.") from error
 
     async def on_cancel(self, callback: Callable[[str], Awaitable[None]]) -> None:
         """Calls back with each job that is cancelled from now on."""
@@ -260,9 +291,22 @@ class Bus:
         return await self._stream.key_value(JOBS)
 
 
+_PERMANENT = (
+    nats.errors.BadSubjectError,
+    nats.errors.MaxPayloadError,
+    nats.js.errors.BadRequestError,
+    nats.js.errors.NotFoundError,
+)
+
+
+def _may_heal(error: BaseException) -> bool:
+    known = isinstance(error, nats.errors.Error | nats.js.errors.Error)
+    return known and not isinstance(error, _PERMANENT)
+
+
 def _retrying(patience_s: float) -> AsyncRetrying:
     return AsyncRetrying(
-        retry=retry_if_exception_type((nats.errors.Error, nats.js.errors.Error)),
+        retry=retry_if_exception(_may_heal),
         wait=wait_random_exponential(multiplier=0.05, max=2),
         stop=stop_after_delay(patience_s),
         reraise=True,

@@ -17,7 +17,6 @@ from rushes.errors import Unavailable
 from rushes.grpc_errors import from_call
 
 _TIMEOUT_S = 10
-_PATIENCE_S = 60
 
 JOB_ENDED = frozenset(
     {pb.JobState.JOB_STATE_SUCCEEDED, pb.JobState.JOB_STATE_FAILED, pb.JobState.JOB_STATE_CANCELLED}
@@ -27,13 +26,15 @@ T = TypeVar("T")
 
 
 class JobsClient:
-    """Calls JobService; every call is safe to repeat, and is repeated while the server is away.
+    """Calls JobService, again while the server is away; a repeated retry is refused as still running.
 
     Args:
         address: Where the server listens, as host:port.
+        patience_s: How long to try again while the server is away.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, patience_s: float = 60) -> None:
+        self._patience_s = patience_s
         self._channel = grpc.aio.insecure_channel(
             address,
             options=[
@@ -99,7 +100,7 @@ class JobsClient:
                         return
             except grpc.aio.AioRpcError as error:
                 failure = from_call(error)
-                if not failure.retryable or loop.time() - last_heard > _PATIENCE_S:
+                if not failure.retryable or loop.time() - last_heard > self._patience_s:
                     raise failure from error
             await asyncio.sleep(0.2)  # The server went, or shut down: follow its successor.
 
@@ -126,7 +127,7 @@ class JobsClient:
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(Unavailable),
             wait=wait_random_exponential(multiplier=0.1, max=2),
-            stop=stop_after_delay(_PATIENCE_S),
+            stop=stop_after_delay(self._patience_s),
             reraise=True,
         ):
             with attempt:

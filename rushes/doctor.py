@@ -173,7 +173,9 @@ def weights(path: str) -> Finding:
     what, pull = f"model {path}", f"rushes models pull {path}"
     place = models.folder() / path
     if not place.exists():
-        return Finding(what, Level.WARNING, f"not in {models.folder()}", pull)
+        lack = models.model(path).without
+        detail = f"not in {models.folder()}" + (f"; without it: {lack}" if lack else "")
+        return Finding(what, Level.WARNING, detail, pull)
     if models.missing(path) or sha256(place) != models.model(path).sha256:
         return Finding(what, Level.FAILED, f"{place} is damaged", pull)
     return Finding(what, Level.OK, "intact")
@@ -195,7 +197,12 @@ def engines(name: str, find: Callable[[str], Stage[StageSettings]] = find_stage)
         yield Finding(f"stage {name}", Level.FAILED, "none of its engines can run")
     for engine, reason in reasons.items():
         if reason:
-            yield Finding(f"engine {name}/{engine}", Level.WARNING, f"cannot run: {reason}")
+            yield Finding(f"engine {name}/{engine}", Level.WARNING, f"cannot run: {_brief(reason)}")
+
+
+def _brief(reason: str) -> str:
+    """Leaves out what the finding about a model has said already, and how to get the model."""
+    return next((f"needs the model {path}" for path in models.catalogue() if path in reason), reason)
 
 
 def gpu() -> Finding:

@@ -108,9 +108,9 @@ def warm(name: str, engines: Engines) -> None:
         device, _ = resolve("auto", spec.devices)
         engines.get(found, spec, defaults, device)
     except errors.RushesError as error:
-        log.warning(
-            "No engine of %s is loaded yet: %s", name, error.message
-        )  # A task will say it to the user.
+        log.warning("No engine of %s is loaded yet: %s", name, error.message)  # A task says it again.
+    except Exception:  # A broken library of one engine must not keep the service from its other work.
+        log.exception("The default engine of %s cannot be loaded.", name)
 
 
 def _receive(link: socket.socket, tasks: queue.SimpleQueue[Task]) -> None:
@@ -138,6 +138,8 @@ def main() -> None:
         with bound_contextvars(job=task.job, task=task.id, video=task.video):
             event = run(task, workspace, chosen, _HostContext(link), engines)
         write_frame(link, event.SerializeToString())
+        if event.failed.failure.reason == errors.RushesError.reason:
+            sys.exit(1)  # After an unknown failure the engine may be broken; the next task gets a new one.
 
 
 if __name__ == "__main__":

@@ -71,7 +71,8 @@ class EngineProcess:
             )
         self._reader, self._writer = await asyncio.open_connection(sock=ours)
         try:
-            warm = await asyncio.wait_for(next_frame(self._reader), self._stall_timeout_s)
+            async with asyncio.timeout(self._stall_timeout_s):
+                warm = await next_frame(self._reader)
         except TimeoutError:
             warm = None
         if warm is None:
@@ -100,7 +101,8 @@ class EngineProcess:
         try:
             self._writer.write(frame(task.SerializeToString()))
             while True:
-                payload = await asyncio.wait_for(next_frame(self._reader), self._stall_timeout_s)
+                async with asyncio.timeout(self._stall_timeout_s):
+                    payload = await next_frame(self._reader)
                 if payload is None:
                     code = await self._process.wait()
                     raise EngineCrashed(

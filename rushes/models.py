@@ -18,7 +18,10 @@ from rushes.errors import MissingPart, NotFound, ResultsDiffer
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One file of weights, pinned by its hash; `path` is relative to the models folder."""
+    """One file of weights, pinned by its hash.
+
+    `path` is relative to the models folder; `without` says what there is not where it is missing.
+    """
 
     path: str
     bytes: int
@@ -26,6 +29,7 @@ class Model:
     license: str
     source: str
     what: str
+    without: str = ""
 
 
 @lru_cache

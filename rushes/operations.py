@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -16,7 +14,9 @@ from rushes.api.common.v1.common_pb2 import Progress
 from rushes.api.events.v1.events_pb2 import Task, TaskEvent
 from rushes.api.operations.v1 import operations_pb2 as pb
 from rushes.api.operations.v1 import operations_pb2_grpc as pb_grpc
-from rushes.errors import NotFound, RushesError, from_failure, to_failure
+from rushes.concurrency import stopped
+from rushes.errors import Cancelled, InvalidInput, NotFound, OutsideWorkspace, from_failure, to_failure
+from rushes.identifiers import identifier_of
 from rushes.paging import page
 from rushes.worker import Slots
 from rushes.workspace import Workspace
@@ -24,6 +24,7 @@ from rushes.workspace import Workspace
 log = logging.getLogger(__name__)
 
 _KEPT = 1000
+_OURS = frozenset({".rushes", "projects", "delivered"})
 _ENDED = (
     pb.OperationState.OPERATION_STATE_SUCCEEDED,
     pb.OperationState.OPERATION_STATE_FAILED,
@@ -50,24 +51,29 @@ class Operations(pb_grpc.OperationsServiceServicer):
         """Starts a stage on one file; the same request_id returns the operation that it made.
 
         Raises:
-            OutsideWorkspace: A URI leads out of the workspace.
+            OutsideWorkspace: A URI leads out of the workspace, or into what rushes keeps there.
+            InvalidInput: No folder for the artefacts is named, or request_id is no UUID.
             NotFound: The file does not exist.
         """
         video = self.workspace.resolve(work.video_uri)
         if not video.is_file():
             raise NotFound(f"{work.video_uri!r} is not a file of the workspace.")
         root = self.workspace.root.resolve()
-        task = Task(
-            stage=stage,
-            source=str(video.relative_to(root)),
-            output=str(self.workspace.resolve(work.output_uri or ".").relative_to(root)),
-            engine=work.engine,
-        )
+        output = self.workspace.resolve(work.output_uri).relative_to(root)
+        if not output.parts:
+            raise InvalidInput("The artefacts need a folder of their own (output_uri).")
+        if output.parts[0] in _OURS:
+            raise OutsideWorkspace(f"{work.output_uri!r} is kept by rushes itself.")
+        task = Task(stage=stage, source=str(video.relative_to(root)), output=str(output), engine=work.engine)
         return self.submit(task, work.request_id)
 
     def submit(self, task: Task, request_id: str) -> pb.Operation:
-        """Starts a task of this service; the same request_id returns the operation that it made."""
-        identifier = request_id or str(uuid.uuid4())
+        """Starts a task of this service; the same request_id returns the operation that it made.
+
+        Raises:
+            InvalidInput: request_id is no UUID.
+        """
+        identifier = identifier_of(request_id)
         name = f"operations/{identifier}"
         if name in self._entries:
             return self._entries[name].operation
@@ -104,9 +110,9 @@ class Operations(pb_grpc.OperationsServiceServicer):
         """
         entry = self._entry(name)
         if entry.work is not None:
-            entry.work.cancel()
-            with suppress(asyncio.CancelledError):
-                await entry.work
+            await stopped(entry.work)
+        if entry.operation.state not in _ENDED:  # It was stopped before it had begun.
+            await self._end(entry, pb.OperationState.OPERATION_STATE_CANCELLED)
         return entry.operation
 
     async def close(self) -> None:
@@ -124,6 +130,7 @@ class Operations(pb_grpc.OperationsServiceServicer):
 
         updates: asyncio.Queue[None] = asyncio.Queue()
         teller = asyncio.create_task(self._tell(entry, updates))
+        state = pb.OperationState.OPERATION_STATE_FAILED
         try:
             async with self._slots.lend() as process:
                 operation.state = pb.OperationState.OPERATION_STATE_RUNNING
@@ -131,21 +138,24 @@ class Operations(pb_grpc.OperationsServiceServicer):
                 event = await process.run(task, listen)
             if event.HasField("succeeded"):
                 operation.result.CopyFrom(event.succeeded.result)
-                operation.state = pb.OperationState.OPERATION_STATE_SUCCEEDED
+                state = pb.OperationState.OPERATION_STATE_SUCCEEDED
             else:
                 operation.failure.CopyFrom(event.failed.failure)
-                operation.state = pb.OperationState.OPERATION_STATE_FAILED
-        except RushesError as error:
-            operation.failure.CopyFrom(to_failure(error))
-            operation.state = pb.OperationState.OPERATION_STATE_FAILED
         except asyncio.CancelledError:
-            operation.state = pb.OperationState.OPERATION_STATE_CANCELLED
+            state = pb.OperationState.OPERATION_STATE_CANCELLED
             raise
+        except Exception as error:  # The edge of the operation: whoever follows it is told.
+            log.exception("%s failed.", operation.name)
+            operation.failure.CopyFrom(to_failure(error))
         finally:
-            teller.cancel()
-            operation.end_time.GetCurrentTime()
-            async with entry.changed:
-                entry.changed.notify_all()
+            await stopped(teller)
+            await self._end(entry, state)
+
+    async def _end(self, entry: _Entry, state: pb.OperationState.ValueType) -> None:
+        entry.operation.state = state
+        entry.operation.end_time.GetCurrentTime()
+        async with entry.changed:
+            entry.changed.notify_all()
 
     async def _tell(self, entry: _Entry, updates: asyncio.Queue[None]) -> None:
         while True:
@@ -203,11 +213,14 @@ async def followed(
 
     Raises:
         RushesError: The operation failed.
+        Cancelled: Somebody else, or the end of the service, has stopped it.
     """
     try:
         async for snapshot in operations.watch(operation.name):
             if snapshot.state == pb.OperationState.OPERATION_STATE_FAILED:
                 raise from_failure(snapshot.failure)
+            if snapshot.state == pb.OperationState.OPERATION_STATE_CANCELLED:
+                raise Cancelled(f"{operation.name} was stopped.")
             if snapshot.HasField("result"):
                 (path,) = (item.path for item in snapshot.result.artifacts if item.role == role)
                 yield operations.workspace.resolve(path)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -14,6 +15,7 @@ from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
 
+from rushes.concurrency import stopped
 from rushes.grpc_errors import ErrorInterceptor
 from rushes.settings import Settings
 
@@ -69,13 +71,17 @@ async def serving(
         await server.stop(_DRAIN_S)
 
 
-async def until_signalled(work: Awaitable[None]) -> None:
+async def until_signalled(work: Coroutine[Any, Any, None]) -> None:
     """Runs until `work` ends or SIGTERM or SIGINT arrives, then cancels it and waits for it."""
     loop = asyncio.get_running_loop()
-    task = asyncio.ensure_future(work)
+    signalled = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
-    try:
-        await task
-    except asyncio.CancelledError:
-        log.info("Stopped on request.")
+        loop.add_signal_handler(number, signalled.set)
+    working, waiting = asyncio.create_task(work), asyncio.create_task(signalled.wait())
+    await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    await stopped(waiting)
+    if working.done():
+        working.result()
+    else:
+        log.info("Stopping on request.")
+        await stopped(working)

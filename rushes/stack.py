@@ -93,7 +93,7 @@ class Stack:
             lock.close()
             raise AlreadyExists(
                 f"The workspace {self._settings.workspace} is in use by {other}.",
-                remedy="Wait for it, use another --workspace, or send the job to it (RUSHES_JOBS_ADDRESS).",
+                remedy="Wait for it, or use another --workspace.",
             ) from error
         lock.truncate(0)
         lock.write(f"{self._owner} (process {os.getpid()})")
@@ -113,6 +113,8 @@ class Stack:
         common = {
             "RUSHES_WORKSPACE": str(self._settings.workspace.resolve()),
             "RUSHES_NATS_URL": nats_url,
+            "RUSHES_GRPC_HOST": "127.0.0.1",
+            "RUSHES_METRICS_PORT": "0",  # One port cannot serve six processes.
             "RUSHES_WARM": str(self._settings.warm),
             "RUSHES_SLOTS": str(self._settings.slots),
             "RUSHES_ALLOWED_ROOTS": os.pathsep.join(map(str, self._settings.allowed_roots)),
@@ -157,14 +159,19 @@ class Stack:
             lived = time.monotonic() - part.started
             part.quick_deaths = part.quick_deaths + 1 if lived < _QUICK_DEATH_S else 0
             if part.quick_deaths >= _MAX_QUICK_DEATHS:
-                if not self.failed.done():
-                    self.failed.set_exception(
-                        Unavailable(f"{part.name} cannot be kept running: {self._last_words(part)}")
-                    )
+                self._give_up(Unavailable(f"{part.name} cannot be kept running: {self._last_words(part)}"))
                 return
             log.warning("%s ended (%d); starting it again.", part.name, code)
             await asyncio.sleep(min(0.2 * 2**part.quick_deaths, 5))
-            await self._launch(part)
+            try:
+                await self._launch(part)
+            except OSError as error:
+                self._give_up(Unavailable(f"{part.name} cannot be started again: {error}."))
+                return
+
+    def _give_up(self, error: Unavailable) -> None:
+        if not self.failed.done():
+            self.failed.set_exception(error)
 
     def _last_words(self, part: _Part) -> str:
         path = self._home / "logs" / f"{part.name}.log"
@@ -240,7 +247,8 @@ async def _end(part: _Part) -> None:
     with suppress(ProcessLookupError):
         process.terminate()
     try:
-        await asyncio.wait_for(process.wait(), _STOP_S)
+        async with asyncio.timeout(_STOP_S):
+            await process.wait()
     except TimeoutError:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
+from difflib import get_close_matches
 from fractions import Fraction
 from functools import lru_cache
 from importlib.metadata import entry_points
@@ -17,13 +18,14 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from rushes.api.common.v1.common_pb2 import Coverage, CoverageUnit, EngineUsed, Rational, StageResult
 from rushes.api.events.v1.events_pb2 import Task
 from rushes.artifacts import FileRecord, Manifest, digest_of, key_of
 from rushes.context import Context
 from rushes.devices import resolve
-from rushes.errors import MissingPart, NotFound, SettingsInvalid
+from rushes.errors import InvalidInput, MissingPart, NotFound, SettingsInvalid
 from rushes.workspace import Project, VideoFolder, Workspace
 
 
@@ -171,12 +173,16 @@ class Stage(Generic[SettingsT]):
         try:
             return self.settings.model_validate(dict(values))
         except ValidationError as error:
-            problems = "; ".join(
-                f"{self.name}.{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
-                for problem in error.errors()
-            )
+            problems = " ".join(self._explained(problem) for problem in error.errors())
             known = ", ".join(self.settings.model_fields) or "none"
-            raise SettingsInvalid(f"{problems}.", remedy=f"Known settings: {known}.") from error
+            raise SettingsInvalid(problems, remedy=f"Known settings: {known}.") from error
+
+    def _explained(self, problem: ErrorDetails) -> str:
+        key = ".".join(map(str, problem["loc"]))
+        if problem["type"] != "extra_forbidden":
+            return f"{self.name}.{key}: {problem['msg']}."
+        close = get_close_matches(key, self.settings.model_fields, n=1)
+        return f"Unknown setting {key!r} of {self.name}" + (f"; did you mean {close[0]!r}?" if close else ".")
 
     def choose(self, name: str, settings: SettingsT) -> tuple[EngineSpec[SettingsT], list[str]]:
         """Returns the engine of a name, or the default, and what the user should be told about it.
@@ -267,6 +273,8 @@ def execute(stage: Stage[Any], unit: Unit, context: Context, engines: Engines) -
         role: value if isinstance(value, str) else digest_of(value, made_by)
         for role, value in stage.inputs(unit, settings).items()
     }
+    if unit.project is None and unit.video is not None:
+        _refuse_another_video(unit.video, digests)
     values = settings.model_dump(mode="json")
     key = key_of(stage=stage.name, engine=used, settings=values, inputs=digests)
     path = stage.manifest(unit, digests)
@@ -292,6 +300,17 @@ def execute(stage: Stage[Any], unit: Unit, context: Context, engines: Engines) -
     )
     made.write(path)
     return _result(made, path.parent, unit, cached=False)
+
+
+def _refuse_another_video(folder: VideoFolder, digests: Mapping[str, str]) -> None:
+    # Inside a project each video has a folder of its own; elsewhere the caller has chosen it.
+    for path in folder.analysis.glob("*.manifest.json"):
+        other = Manifest.read(path).inputs.get("video")
+        if other and other != digests.get("video", other):
+            raise InvalidInput(
+                f"{folder.analysis} holds results of another video than {folder.video.name}.",
+                remedy="Name another folder for this one.",
+            )
 
 
 class _Recorder(Context):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -16,18 +17,23 @@ from nats.aio.msg import Msg
 from nats.js.kv import KeyValue
 from structlog.contextvars import bound_contextvars
 
-from rushes.api.events.v1.events_pb2 import Task, TaskEvent
+from rushes.api.events.v1.events_pb2 import Task, TaskEvent, TaskStarted
 from rushes.api.jobs.v1.jobs_pb2 import Job, JobState
 from rushes.bus import Bus
+from rushes.concurrency import stopped, together
 from rushes.engine_process import EngineProcess
-from rushes.errors import Cancelled, EngineCrashed, Unavailable, to_failure
+from rushes.errors import Cancelled, EngineCrashed, RushesError, Unavailable, to_failure
 from rushes.pipeline import stages_of
 from rushes.settings import Settings
 
 log = logging.getLogger(__name__)
 
 _STOPPED = (JobState.JOB_STATE_CANCELLING, JobState.JOB_STATE_CANCELLED)
+_JOB_ID = re.compile(r"[0-9a-f-]{36}")
+_TASK_ID = re.compile(r"[a-z]+(-\d+)?")
 _RETRY_DELAY_S = 2.0
+_RETRY_DELAY_MAX_S = 60.0
+_GIVE_BACK_S = 3.0
 
 
 class Slots:
@@ -84,38 +90,46 @@ class Worker:
         """Works until cancelled; a cancelled task is given back to the bus unfinished."""
         await self._bus.on_cancel(self._stop_job)
         records = await self._bus.records()
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self._settings.slots):
-                group.create_task(self._pull(records))
+        await together(*(self._pull(records) for _ in range(self._settings.slots)))
 
     async def _pull(self, records: KeyValue) -> None:
         queue = await self._bus.tasks(self._service)
         while True:
             await self._slots.free()
-            for message in await queue.fetch(1, timeout_s=30):
-                try:
-                    task = Task.FromString(message.data)
-                except DecodeError:
-                    log.warning("A message that is no task was dropped: %s", message.subject)
-                    await _settle(message.term())
-                    continue
-                with bound_contextvars(job=task.job, task=task.id, video=task.video):
-                    await self._handle(task, message, records)
+            message = await queue.fetch()
+            if message is None:
+                continue
+            task = self._accepted(message)
+            if task is None:
+                log.warning("A message that is no task of this service was dropped: %s", message.subject)
+                await _settle(message.term())
+                continue
+            with bound_contextvars(job=task.job, task=task.id, video=task.video):
+                await self._handle(task, message, records)
+
+    def _accepted(self, message: Msg) -> Task | None:
+        """Returns the task of a message, none when it is not what the orchestrator sends to this service."""
+        try:
+            task = Task.FromString(message.data)
+        except DecodeError:
+            return None
+        subject = f"rushes.tasks.{self._service}.{task.stage}.{task.job}"
+        sound = (
+            message.subject == subject
+            and task.stage in stages_of(self._service)
+            and _JOB_ID.fullmatch(task.job)
+            and _TASK_ID.fullmatch(task.id)
+        )
+        return task if sound else None
 
     async def _handle(self, task: Task, message: Msg, records: KeyValue) -> None:
-        deliveries = message.metadata.num_delivered
-        if await _stopped(records, task.job):
-            await _settle(message.ack())
-            return
-        log.info("%s begins (attempt %d, delivery %d).", task.stage, task.attempt, deliveries)
-        started = TaskEvent()
-        started.started.delivery_count = deliveries
-        await self._report(task, started)
-
-        events: asyncio.Queue[TaskEvent] = asyncio.Queue()
-        work = asyncio.create_task(self._work(task, events.put_nowait))
+        delivery = message.metadata.num_delivered
+        log.info("%s begins (attempt %d, delivery %d).", task.stage, task.attempt, delivery)
+        progress: asyncio.Queue[TaskEvent] = asyncio.Queue()
+        # Known to `_stop_job` before the record is asked, so that no cancel falls in between.
+        work = asyncio.create_task(self._work(task, delivery, records, progress.put_nowait))
         self._running.setdefault(task.job, set()).add(work)
-        forward = asyncio.create_task(self._forward(task, events))
+        forward = asyncio.create_task(self._forward(task, delivery, progress))
         heartbeat = asyncio.create_task(self._heartbeat(task, message, records, work))
         try:
             event = await work
@@ -124,51 +138,57 @@ class Worker:
             if current is not None and current.cancelling():
                 await self._give_back(task, message, "the worker shuts down")
                 raise
-            log.info("%s is stopped: its job is cancelled.", task.stage)
-            event = TaskEvent()
-            event.failed.failure.CopyFrom(to_failure(Cancelled("Stopped on request.")))
+            event = _failed(Cancelled("Stopped on request."))
         except EngineCrashed as error:
-            event = TaskEvent()
-            event.failed.failure.CopyFrom(to_failure(error))
-            if deliveries < self._settings.max_deliveries:
-                await self._give_back(task, message, error.message, delay_s=_RETRY_DELAY_S)
-                return
+            event = _failed(error)
         finally:
             self._running[task.job].discard(work)
             if not self._running[task.job]:
                 del self._running[task.job]
-            heartbeat.cancel()
-            forward.cancel()
-            work.cancel()
-            await asyncio.gather(heartbeat, forward, work, return_exceptions=True)
-        await self._finish(task, message, event)
+            await stopped(heartbeat, forward, work)
+        if event.failed.failure.retryable and delivery < self._settings.max_deliveries:
+            delay_s = min(_RETRY_DELAY_S * 2 ** (delivery - 1), _RETRY_DELAY_MAX_S)
+            await self._give_back(task, message, event.failed.failure.message, delay_s=delay_s)
+        else:
+            await self._finish(task, message, event)
 
-    async def _work(self, task: Task, listen: Callable[[TaskEvent], None]) -> TaskEvent:
+    async def _work(
+        self, task: Task, delivery: int, records: KeyValue, listen: Callable[[TaskEvent], None]
+    ) -> TaskEvent:
+        if await _stopped(records, task.job):
+            return _failed(Cancelled("Stopped on request."))
+        await self._report(task, delivery, TaskEvent(started=TaskStarted()))
         async with self._slots.lend() as process:
             return await process.run(task, listen)
 
     async def _finish(self, task: Task, message: Msg, event: TaskEvent) -> None:
         # The event is durable before the message goes: a crash in between repeats a cached task.
-        await self._report(task, event)
+        await self._report(task, message.metadata.num_delivered, event)
         if event.HasField("succeeded"):
             log.info("%s is done%s.", task.stage, " (cached)" if event.succeeded.result.cached else "")
             await _settle(message.ack())
         else:
+            log.info("%s has failed: %s", task.stage, event.failed.failure.message)
             await _settle(message.term())
 
     async def _give_back(self, task: Task, message: Msg, reason: str, delay_s: float | None = None) -> None:
         log.warning("%s is given back: %s", task.stage, reason)
         event = TaskEvent()
         event.released.reason = reason
-        with suppress(Unavailable):  # The bus redelivers after ack_wait anyway.
-            await self._report(task, event)
+        with suppress(Unavailable, TimeoutError):  # The bus redelivers after ack_wait anyway.
+            async with asyncio.timeout(_GIVE_BACK_S):
+                await self._report(task, message.metadata.num_delivered, event)
         await _settle(message.nak(delay=delay_s))
 
-    async def _forward(self, task: Task, events: asyncio.Queue[TaskEvent]) -> None:
+    async def _forward(self, task: Task, delivery: int, events: asyncio.Queue[TaskEvent]) -> None:
         while True:
             event = await events.get()
-            with suppress(Unavailable):  # Progress and notices; the notices come again with the result.
-                await self._report(task, event)
+            if event.HasField("progress"):
+                self._sign(task, delivery, event)
+                await self._bus.send_progress(event)
+            else:
+                with suppress(Unavailable):  # A notice comes again with the result.
+                    await self._report(task, delivery, event)
 
     async def _heartbeat(
         self, task: Task, message: Msg, records: KeyValue, work: asyncio.Task[TaskEvent]
@@ -179,14 +199,24 @@ class Worker:
             if await _stopped(records, task.job):  # The cancel itself may have been missed.
                 work.cancel()
 
-    async def _report(self, task: Task, event: TaskEvent) -> None:
-        event.job, event.task, event.attempt, event.worker = task.job, task.id, task.attempt, self.name
-        event.time.GetCurrentTime()
+    async def _report(self, task: Task, delivery: int, event: TaskEvent) -> None:
+        self._sign(task, delivery, event)
         await self._bus.send_event(event)
+
+    def _sign(self, task: Task, delivery: int, event: TaskEvent) -> None:
+        event.job, event.task, event.attempt, event.worker = task.job, task.id, task.attempt, self.name
+        event.delivery_count = delivery
+        event.time.GetCurrentTime()
 
     async def _stop_job(self, job: str) -> None:
         for work in self._running.get(job, set()).copy():
             work.cancel()
+
+
+def _failed(error: RushesError) -> TaskEvent:
+    event = TaskEvent()
+    event.failed.failure.CopyFrom(to_failure(error))
+    return event
 
 
 async def _stopped(records: KeyValue, job: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -36,7 +37,7 @@ class Servicer(pb_grpc.AudioServiceServicer):
         operation = self._operations.start("audio", request.work)
         async for item in followed(self._operations, operation, "speech"):
             if isinstance(item, Path):
-                yield pb.DiarizeResponse(diarization=_diarization(item))
+                yield pb.DiarizeResponse(diarization=await asyncio.to_thread(_diarization, item))
             else:
                 yield pb.DiarizeResponse(progress=item)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -37,7 +38,7 @@ class Servicer(pb_grpc.ScenesServiceServicer):
         operation = self._operations.start("scenes", request.work)
         async for item in followed(self._operations, operation, "shots"):
             if isinstance(item, Path):
-                yield pb.DetectShotsResponse(shot_list=_shot_list(item))
+                yield pb.DetectShotsResponse(shot_list=await asyncio.to_thread(_shot_list, item))
             else:
                 yield pb.DetectShotsResponse(progress=item)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -37,7 +38,7 @@ class Servicer(pb_grpc.TrackingServiceServicer):
         operation = self._operations.start("tracking", request.work)
         async for item in followed(self._operations, operation, "tracks"):
             if isinstance(item, Path):
-                yield pb.TrackFacesResponse(track_list=_track_list(item))
+                yield pb.TrackFacesResponse(track_list=await asyncio.to_thread(_track_list, item))
             else:
                 yield pb.TrackFacesResponse(progress=item)
 

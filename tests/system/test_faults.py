@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import signal
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
+import grpc
+import nats
 import pytest
 
 from rushes.api.common.v1.common_pb2 import EngineChoice
+from rushes.api.events.v1.events_pb2 import Task
+from rushes.api.jobs.v1 import jobs_pb2 as pb
 from rushes.api.jobs.v1.jobs_pb2 import Job, JobSpec, JobState, TaskState
+from rushes.api.jobs.v1.jobs_pb2_grpc import JobServiceStub
 from rushes.client import JobsClient
 from rushes.errors import OutsideWorkspace
 from rushes.pipeline import BY_STAGE, SERVICES
 from rushes.stack import Stack
+
+REQUEST_ID = "7f7f2c52-29a4-4ab6-9ac8-1f5f2f9b2d11"
 
 StackMaker = Callable[[Path], AbstractAsyncContextManager[tuple[Stack, JobsClient]]]
 
@@ -131,6 +139,51 @@ async def test_a_failed_video_is_retried_and_then_delivered(start_stack: StackMa
         assert (attempts["audio-2"], attempts["audio-1"]) == (2, 1)
 
 
+async def test_what_was_cancelled_or_failed_runs_again_at_once(
+    start_stack: StackMaker, tmp_path: Path
+) -> None:
+    async with start_stack(tmp_path) as (_, client):
+        job = await client.create(slow_spec(videos=2, seconds=0.3))
+        await until_runs(client, job, "scenes")
+        await client.cancel(job.name)
+        assert JobState.Name((await ended(client, job)).state) == "JOB_STATE_CANCELLED"
+        await client.retry(job.name)
+        assert JobState.Name((await ended(client, job)).state) == "JOB_STATE_SUCCEEDED"
+        await client.retry(job.name, ("extract",))
+        job = await ended(client, job)
+        assert JobState.Name(job.state) == "JOB_STATE_SUCCEEDED"
+        assert all(task.result.cached for task in job.tasks)
+
+
+async def test_a_caller_who_goes_away_leaves_no_half_made_job(
+    start_stack: StackMaker, tmp_path: Path
+) -> None:
+    async with start_stack(tmp_path) as (stack, client):
+        request = pb.CreateJobRequest(request_id=REQUEST_ID, spec=slow_spec(videos=1, seconds=0))
+        async with grpc.aio.insecure_channel(stack.jobs_address) as channel:
+            stub = JobServiceStub(channel)
+            os.kill(stack.pids["nats-server"], signal.SIGSTOP)
+            with pytest.raises(grpc.aio.AioRpcError):
+                await stub.CreateJob(request, timeout=0.5)
+            os.kill(stack.pids["nats-server"], signal.SIGCONT)
+            job = (await stub.CreateJob(request, timeout=10)).job
+        assert JobState.Name((await ended(client, job)).state) == "JOB_STATE_SUCCEEDED"
+
+
+async def test_a_foreign_message_blocks_nobody(start_stack: StackMaker, tmp_path: Path) -> None:
+    async with start_stack(tmp_path) as (_, client):
+        await ended(client, await client.create(slow_spec(videos=1, seconds=0)))
+        note = json.loads((tmp_path / ".rushes" / "stack.json").read_text())
+        connection = await nats.connect(note["nats_url"])
+        for payload in (b"", b"not a task", Task(job="..", id="a.b", stage="scenes").SerializeToString()):
+            await connection.jetstream().publish("rushes.tasks.scenes.scenes.someone", payload)
+        await connection.jetstream().publish("rushes.events.someone.else", b"not an event")
+        await connection.close()
+        async with asyncio.timeout(15):
+            job = await ended(client, await client.create(slow_spec(videos=1, seconds=0)))
+        assert JobState.Name(job.state) == "JOB_STATE_SUCCEEDED"
+
+
 async def test_a_job_may_only_touch_what_the_server_allows(start_stack: StackMaker, tmp_path: Path) -> None:
     async with start_stack(tmp_path / "workspace") as (_, client):
         for spec in (
@@ -146,17 +199,10 @@ async def test_a_job_may_only_touch_what_the_server_allows(start_stack: StackMak
 
 
 async def test_the_same_request_makes_one_job(start_stack: StackMaker, tmp_path: Path) -> None:
-    import grpc
-
-    from rushes.api.jobs.v1 import jobs_pb2 as pb
-    from rushes.api.jobs.v1.jobs_pb2_grpc import JobServiceStub
-
     async with start_stack(tmp_path) as (stack, client):
         async with grpc.aio.insecure_channel(stack.jobs_address) as channel:
             stub = JobServiceStub(channel)
-            request = pb.CreateJobRequest(
-                request_id="7f7f2c52-29a4-4ab6-9ac8-1f5f2f9b2d11", spec=slow_spec(videos=1, seconds=0)
-            )
+            request = pb.CreateJobRequest(request_id=REQUEST_ID, spec=slow_spec(videos=1, seconds=0))
             first, second = await stub.CreateJob(request), await stub.CreateJob(request)
         assert first.job.name == second.job.name
         assert [job.name async for job in client.list()] == [first.job.name]

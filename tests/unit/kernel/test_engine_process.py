@@ -34,7 +34,7 @@ def alive(pid: int) -> bool:
     try:
         with Path(f"/proc/{pid}/stat").open() as stat:
             return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -152,3 +152,15 @@ async def test_the_engine_ends_with_its_worker_whatever_way_that_goes(tmp_path: 
     running.send_signal(signal.SIGKILL)
     await running.wait()
     assert await gone(int(note.read_text()))
+
+
+async def test_a_folder_keeps_the_results_of_one_video(tmp_path: Path, process: EngineProcess) -> None:
+    await process.run(probe_task(tmp_path), lambda _: None)
+    (tmp_path / "clip.mp4").write_bytes(b"other media")
+    event = await process.run(probe_task_of(tmp_path), lambda _: None)
+    assert event.failed.failure.reason == "INVALID_INPUT"
+    assert "another video" in event.failed.failure.message
+
+
+def probe_task_of(workspace: Path) -> Task:
+    return Task(job="j", id="probe", stage="probe", source="clip.mp4", output="clip", attempt=1)

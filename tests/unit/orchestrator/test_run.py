@@ -6,7 +6,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestrator import plan
-from orchestrator.run import Run
+from orchestrator.run import MAX_VIDEOS, Run
 from rushes.api.common.v1.common_pb2 import Failure, Video
 from rushes.api.events.v1.events_pb2 import TaskEvent
 from rushes.api.jobs.v1.jobs_pb2 import Job, JobSpec, JobState, TaskState
@@ -44,9 +44,9 @@ def succeed(run: Run, task: str, videos: int = 0) -> None:
     run.settle(NOW)
 
 
-def fail(run: Run, task: str, *, retryable: bool = False) -> None:
+def fail(run: Run, task: str) -> None:
     failed = event(run, task, failed=None)
-    failed.failed.failure.CopyFrom(Failure(reason="MEDIA_UNREADABLE", message="broken", retryable=retryable))
+    failed.failed.failure.CopyFrom(Failure(reason="MEDIA_UNREADABLE", message="broken"))
     run.apply(failed)
     run.settle(NOW)
 
@@ -141,20 +141,28 @@ def test_an_event_of_an_earlier_attempt_is_fenced() -> None:
     run = new_run()
     send_ready(run)
     early = event(run, "extract", succeeded=None)
-    fail(run, "extract", retryable=True)
+    fail(run, "extract")
+    run.retry([])
     assert send_ready(run) == ["extract"]
     run.apply(early)
     assert states(run)["extract"] == "QUEUED"
 
 
-def test_passing_faults_are_tried_again_but_not_for_ever() -> None:
+def test_a_worker_given_up_for_lost_cannot_fail_the_task_of_its_successor() -> None:
     run = new_run()
-    attempts = 0
-    while send_ready(run):
-        attempts += 1
-        fail(run, "extract", retryable=True)
-    assert attempts == 3
-    assert run.job.state == JobState.JOB_STATE_FAILED
+    send_ready(run)
+    for delivery in (1, 2):
+        begun = event(run, "extract", started=None)
+        begun.delivery_count = delivery
+        run.apply(begun)
+    for late in (event(run, "extract", failed=None), event(run, "extract", released=None)):
+        late.delivery_count = 1
+        run.apply(late)
+        assert states(run)["extract"] == "RUNNING"
+    done = event(run, "extract", succeeded=None)
+    done.delivery_count = 1
+    run.apply(done)
+    assert states(run)["extract"] == "SUCCEEDED", "what is done is done, whoever did it"
 
 
 def test_a_task_given_back_waits_for_a_worker_again() -> None:
@@ -215,14 +223,35 @@ def test_retry_of_a_stage_takes_what_rests_on_it_along() -> None:
     }  # fmt: skip
 
 
-def test_retry_of_the_extraction_plans_anew() -> None:
+def test_retry_of_the_extraction_plans_anew_under_new_attempts() -> None:
     run = new_run()
-    send_ready(run)
-    fail(run, "extract")
-    run.retry([])
+    finish(run)
+    run.retry(["audio"])
+    finish(run)
+    used = {task.id: task.attempt for task in run.job.tasks}
+    run.retry(["extract"])
+    assert list(states(run)) == ["extract"]
     finish(run)
     assert run.job.state == JobState.JOB_STATE_SUCCEEDED
     assert len(run.job.videos) == 2
+    assert all(task.attempt > used[task.id] for task in run.job.tasks)
+
+
+def test_a_delivery_of_too_many_videos_is_refused() -> None:
+    run = new_run()
+    send_ready(run)
+    succeed(run, "extract", videos=MAX_VIDEOS + 1)
+    assert run.job.state == JobState.JOB_STATE_FAILED
+    assert run.task("extract").failure.reason == "INVALID_INPUT"
+
+
+def test_what_becomes_ready_while_a_job_is_cancelled_is_cancelled_too() -> None:
+    run = new_run()
+    send_ready(run)
+    run.apply(event(run, "extract", started=None))
+    run.cancel(NOW)
+    succeed(run, "extract", videos=2)
+    assert run.job.state == JobState.JOB_STATE_CANCELLED
 
 
 def test_a_running_job_and_a_finished_one_are_not_retried() -> None:

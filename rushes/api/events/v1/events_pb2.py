@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from rushes.api.common.v1 import common_pb2 as rushes_dot_api_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!rushes/api/events/v1/events.proto\x12\x14rushes.api.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!rushes/api/common/v1/common.proto\"\xfa\x01\n\x04Task\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\r\n\x05stage\x18\x03 \x01(\t\x12\x0f\n\x07project\x18\x04 \x01(\t\x12\r\n\x05video\x18\x05 \x01(\t\x12\x0e\n\x06source\x18\x06 \x01(\t\x12\x10\n\x08\x64\x65livery\x18\x07 \x03(\t\x12\x32\n\x06\x65ngine\x18\x08 \x01(\x0b\x32\".rushes.api.common.v1.EngineChoice\x12\x0f\n\x07\x61ttempt\x18\t \x01(\x05\x12\x33\n\x0fjob_create_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06output\x18\x0b \x01(\t\"%\n\x0bTaskStarted\x12\x16\n\x0e\x64\x65livery_count\x18\x01 \x01(\x05\"B\n\rTaskSucceeded\x12\x31\n\x06result\x18\x01 \x01(\x0b\x32!.rushes.api.common.v1.StageResult\"<\n\nTaskFailed\x12.\n\x07\x66\x61ilure\x18\x01 \x01(\x0b\x32\x1d.rushes.api.common.v1.Failure\"\x1d\n\nTaskNotice\x12\x0f\n\x07message\x18\x01 \x01(\t\"\x1e\n\x0cTaskReleased\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\xbd\x03\n\tTaskEvent\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12\x0e\n\x06worker\x18\x04 \x01(\t\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x07started\x18\x06 \x01(\x0b\x32!.rushes.api.events.v1.TaskStartedH\x00\x12\x32\n\x08progress\x18\x07 \x01(\x0b\x32\x1e.rushes.api.common.v1.ProgressH\x00\x12\x38\n\tsucceeded\x18\x08 \x01(\x0b\x32#.rushes.api.events.v1.TaskSucceededH\x00\x12\x32\n\x06\x66\x61iled\x18\t \x01(\x0b\x32 .rushes.api.events.v1.TaskFailedH\x00\x12\x32\n\x06notice\x18\n \x01(\x0b\x32 .rushes.api.events.v1.TaskNoticeH\x00\x12\x36\n\x08released\x18\x0b \x01(\x0b\x32\".rushes.api.events.v1.TaskReleasedH\x00\x42\x06\n\x04kindb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!rushes/api/events/v1/events.proto\x12\x14rushes.api.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!rushes/api/common/v1/common.proto\"\xfa\x01\n\x04Task\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\r\n\x05stage\x18\x03 \x01(\t\x12\x0f\n\x07project\x18\x04 \x01(\t\x12\r\n\x05video\x18\x05 \x01(\t\x12\x0e\n\x06source\x18\x06 \x01(\t\x12\x10\n\x08\x64\x65livery\x18\x07 \x03(\t\x12\x32\n\x06\x65ngine\x18\x08 \x01(\x0b\x32\".rushes.api.common.v1.EngineChoice\x12\x0f\n\x07\x61ttempt\x18\t \x01(\x05\x12\x33\n\x0fjob_create_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06output\x18\x0b \x01(\t\"\r\n\x0bTaskStarted\"B\n\rTaskSucceeded\x12\x31\n\x06result\x18\x01 \x01(\x0b\x32!.rushes.api.common.v1.StageResult\"<\n\nTaskFailed\x12.\n\x07\x66\x61ilure\x18\x01 \x01(\x0b\x32\x1d.rushes.api.common.v1.Failure\"\x1d\n\nTaskNotice\x12\x0f\n\x07message\x18\x01 \x01(\t\"\x1e\n\x0cTaskReleased\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\xd5\x03\n\tTaskEvent\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12\x0e\n\x06worker\x18\x04 \x01(\t\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x64\x65livery_count\x18\x0c \x01(\x05\x12\x34\n\x07started\x18\x06 \x01(\x0b\x32!.rushes.api.events.v1.TaskStartedH\x00\x12\x32\n\x08progress\x18\x07 \x01(\x0b\x32\x1e.rushes.api.common.v1.ProgressH\x00\x12\x38\n\tsucceeded\x18\x08 \x01(\x0b\x32#.rushes.api.events.v1.TaskSucceededH\x00\x12\x32\n\x06\x66\x61iled\x18\t \x01(\x0b\x32 .rushes.api.events.v1.TaskFailedH\x00\x12\x32\n\x06notice\x18\n \x01(\x0b\x32 .rushes.api.events.v1.TaskNoticeH\x00\x12\x36\n\x08released\x18\x0b \x01(\x0b\x32\".rushes.api.events.v1.TaskReleasedH\x00\x42\x06\n\x04kindb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,15 +36,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TASK']._serialized_start=128
   _globals['_TASK']._serialized_end=378
   _globals['_TASKSTARTED']._serialized_start=380
-  _globals['_TASKSTARTED']._serialized_end=417
-  _globals['_TASKSUCCEEDED']._serialized_start=419
-  _globals['_TASKSUCCEEDED']._serialized_end=485
-  _globals['_TASKFAILED']._serialized_start=487
-  _globals['_TASKFAILED']._serialized_end=547
-  _globals['_TASKNOTICE']._serialized_start=549
-  _globals['_TASKNOTICE']._serialized_end=578
-  _globals['_TASKRELEASED']._serialized_start=580
-  _globals['_TASKRELEASED']._serialized_end=610
-  _globals['_TASKEVENT']._serialized_start=613
+  _globals['_TASKSTARTED']._serialized_end=393
+  _globals['_TASKSUCCEEDED']._serialized_start=395
+  _globals['_TASKSUCCEEDED']._serialized_end=461
+  _globals['_TASKFAILED']._serialized_start=463
+  _globals['_TASKFAILED']._serialized_end=523
+  _globals['_TASKNOTICE']._serialized_start=525
+  _globals['_TASKNOTICE']._serialized_end=554
+  _globals['_TASKRELEASED']._serialized_start=556
+  _globals['_TASKRELEASED']._serialized_end=586
+  _globals['_TASKEVENT']._serialized_start=589
   _globals['_TASKEVENT']._serialized_end=1058
 # @@protoc_insertion_point(module_scope)

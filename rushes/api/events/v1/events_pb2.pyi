@@ -96,17 +96,12 @@ class TaskStarted(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    DELIVERY_COUNT_FIELD_NUMBER: _builtins.int
-    delivery_count: _builtins.int
-    """Times that the bus has delivered this attempt, from 1."""
     def __init__(
         self,
-        *,
-        delivery_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_count", b"delivery_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -215,6 +210,7 @@ class TaskEvent(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     WORKER_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
+    DELIVERY_COUNT_FIELD_NUMBER: _builtins.int
     STARTED_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
     SUCCEEDED_FIELD_NUMBER: _builtins.int
@@ -229,6 +225,8 @@ class TaskEvent(_message.Message):
     """Attempt that the event belongs to."""
     worker: _builtins.str
     """Worker, as host:pid."""
+    delivery_count: _builtins.int
+    """Times that the bus had delivered the attempt when this worker got it, from 1; the latest holds."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it happened."""
@@ -265,6 +263,7 @@ class TaskEvent(_message.Message):
         attempt: _builtins.int = ...,
         worker: _builtins.str = ...,
         time: _timestamp_pb2.Timestamp | None = ...,
+        delivery_count: _builtins.int = ...,
         started: Global___TaskStarted | None = ...,
         progress: _common_pb2.Progress | None = ...,
         succeeded: Global___TaskSucceeded | None = ...,
@@ -274,7 +273,7 @@ class TaskEvent(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "kind", b"kind", "notice", b"notice", "progress", b"progress", "released", b"released", "started", b"started", "succeeded", b"succeeded", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "failed", b"failed", "job", b"job", "kind", b"kind", "notice", b"notice", "progress", b"progress", "released", b"released", "started", b"started", "succeeded", b"succeeded", "task", b"task", "time", b"time", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "delivery_count", b"delivery_count", "failed", b"failed", "job", b"job", "kind", b"kind", "notice", b"notice", "progress", b"progress", "released", b"released", "started", b"started", "succeeded", b"succeeded", "task", b"task", "time", b"time", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["started", "progress", "succeeded", "failed", "notice", "released"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
