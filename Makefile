@@ -34,5 +34,5 @@ lock: setup ## resolves every package anew and writes requirements.lock
 bench: setup ## one measurement: BENCH=scenes (a module of bench/) ARGS="…"
 	@$(python) -m bench.$(or $(BENCH),$(error name one of: $(basename $(notdir $(wildcard bench/*.py))))) $(ARGS)
 
-up: setup ## starts the services and the UI on this machine
+up: setup ## starts the services on this machine
 	@rushes up

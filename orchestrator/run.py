@@ -156,6 +156,7 @@ class Run:
                 self._touch(task)
         self.job.state = JobState.JOB_STATE_PENDING
         self.job.ClearField("end_time")
+        self.job.ClearField("output_dir")  # What was delivered before is not what this run delivers.
         self.job.revision += 1
 
     def settle(self, time: Timestamp) -> None:

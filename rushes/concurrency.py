@@ -14,14 +14,23 @@ _AGAIN_S = 0.2
 
 
 async def stopped(*tasks: asyncio.Task[Any]) -> None:
-    """Cancels tasks until each of them has ended; how they ended is not looked at."""
+    """Cancels tasks until each of them has ended, even when the caller is cancelled meanwhile.
+
+    How they ended is not looked at.
+    """
+    interrupted = False
     while pending := [task for task in tasks if not task.done()]:
         for task in pending:
             task.cancel()
-        await asyncio.wait(pending, timeout=_AGAIN_S)
+        try:
+            await asyncio.wait(pending, timeout=_AGAIN_S)
+        except asyncio.CancelledError:
+            interrupted = True
     for task in tasks:
         if not task.cancelled():
             task.exception()  # Looked at, so that asyncio does not complain.
+    if interrupted:
+        raise asyncio.CancelledError
 
 
 async def together(*coroutines: Coroutine[Any, Any, None]) -> None:

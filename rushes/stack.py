@@ -51,6 +51,11 @@ class Stack:
     Args:
         settings: Workspace, NATS server and slots.
         owner: Who starts it, for the message when another one is running.
+
+    Attributes:
+        jobs_address: Where JobService listens, as host:port.
+        environment: Variables that its processes share; a further worker with them joins in.
+        failed: Ends with an exception when a process cannot be kept running.
     """
 
     def __init__(self, settings: Settings, owner: str) -> None:
@@ -61,6 +66,7 @@ class Stack:
         self._watchers: list[asyncio.Task[None]] = []
         self._lock: IO[str] | None = None
         self.jobs_address = ""
+        self.environment: dict[str, str] = {}
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def __aenter__(self) -> Self:
@@ -106,11 +112,11 @@ class Stack:
             program = programs.find("nats-server")
             if program is None:
                 raise MissingPart("nats-server is not installed.", remedy="Run: apt-get install nats-server")
-            port = _free_port()
+            port = free_port()
             nats_url = f"nats://127.0.0.1:{port}"
             command = [program, "-js", "-a", "127.0.0.1", "-p", str(port), "-sd", str(self._home / "nats")]
             self._add("nats-server", command, {})
-        common = {
+        self.environment = {
             "RUSHES_WORKSPACE": str(self._settings.workspace.resolve()),
             "RUSHES_NATS_URL": nats_url,
             "RUSHES_GRPC_HOST": "127.0.0.1",
@@ -119,15 +125,17 @@ class Stack:
             "RUSHES_SLOTS": str(self._settings.slots),
             "RUSHES_ALLOWED_ROOTS": os.pathsep.join(map(str, self._settings.allowed_roots)),
         }
-        port = _free_port()
+        port = free_port()
         self.jobs_address = f"127.0.0.1:{port}"
         python = [sys.executable, "-m"]
-        self._add("orchestrator", [*python, "orchestrator"], {**common, "RUSHES_GRPC_PORT": str(port)})
+        self._add(
+            "orchestrator", [*python, "orchestrator"], {**self.environment, "RUSHES_GRPC_PORT": str(port)}
+        )
         addresses = {"orchestrator": self.jobs_address}
         for service in SERVICES:
-            port = _free_port()
+            port = free_port()
             addresses[service] = f"127.0.0.1:{port}"
-            environment = {**common, "RUSHES_GRPC_PORT": str(port)}
+            environment = {**self.environment, "RUSHES_GRPC_PORT": str(port)}
             self._add(service, [*python, f"services.{service}"], environment)
         note = {"owner": self._owner, "nats_url": nats_url, "addresses": addresses}
         (self._home / "stack.json").write_text(json.dumps(note))
@@ -255,7 +263,8 @@ async def _end(part: _Part) -> None:
         await process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Returns a port of the loopback interface that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -23,6 +23,7 @@ from rushes.bus import Bus
 from rushes.concurrency import stopped, together
 from rushes.engine_process import EngineProcess
 from rushes.errors import Cancelled, EngineCrashed, RushesError, Unavailable, to_failure
+from rushes.metrics import TASK_SECONDS, TASKS
 from rushes.pipeline import stages_of
 from rushes.settings import Settings
 
@@ -165,14 +166,22 @@ class Worker:
         # The event is durable before the message goes: a crash in between repeats a cached task.
         await self._report(task, message.metadata.num_delivered, event)
         if event.HasField("succeeded"):
-            log.info("%s is done%s.", task.stage, " (cached)" if event.succeeded.result.cached else "")
+            result = event.succeeded.result
+            log.info("%s is done%s.", task.stage, " (cached)" if result.cached else "")
+            TASKS.labels(task.stage, "cached" if result.cached else "succeeded").inc()
+            if not result.cached:
+                TASK_SECONDS.labels(task.stage, result.engine.name).observe(
+                    result.elapsed.ToNanoseconds() / 1e9
+                )
             await _settle(message.ack())
         else:
             log.info("%s has failed: %s", task.stage, event.failed.failure.message)
+            TASKS.labels(task.stage, "failed").inc()
             await _settle(message.term())
 
     async def _give_back(self, task: Task, message: Msg, reason: str, delay_s: float | None = None) -> None:
         log.warning("%s is given back: %s", task.stage, reason)
+        TASKS.labels(task.stage, "given_back").inc()
         event = TaskEvent()
         event.released.reason = reason
         with suppress(Unavailable, TimeoutError):  # The bus redelivers after ack_wait anyway.

@@ -41,7 +41,9 @@ class Speaking:
         frame_count: Frames of the video.
         method: How it was decided, for instance `mouth_motion`.
         tracks: Every face track.
-        off_screen: Frames [start, end) of speech that no visible face is linked to.
+        off_screen: Frames [start, end) of speech in which no visible face can be the speaker.
+        undecided: Frames [start, end) of speech that may or may not be a visible face's; a frame with
+            several voices may be in both lists.
     """
 
     frame_rate: Fraction
@@ -49,6 +51,7 @@ class Speaking:
     method: str
     tracks: Sequence[TrackSpeech]
     off_screen: Sequence[tuple[int, int]]
+    undecided: Sequence[tuple[int, int]]
 
 
 def write_speaking(path: Path, speaking: Speaking) -> None:
@@ -71,6 +74,7 @@ def write_speaking(path: Path, speaking: Speaking) -> None:
                 for track in speaking.tracks
             ],
             "off_screen": [list(interval) for interval in speaking.off_screen],
+            "undecided": [list(interval) for interval in speaking.undecided],
         },
     )
 
@@ -89,6 +93,7 @@ def read_speaking(path: Path) -> Speaking:
         value["method"],
         [_track(track) for track in value["tracks"]],
         [(start, end) for start, end in value["off_screen"]],
+        [(start, end) for start, end in value["undecided"]],
     )
 
 

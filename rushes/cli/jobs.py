@@ -4,116 +4,188 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
-from rushes import settings
 from rushes.api.jobs.v1.jobs_pb2 import Job, JobState
-from rushes.cli.report import Display, as_json, exit_code, print_summary, state_name
+from rushes.cli.display import Display
+from rushes.cli.options import surroundings
+from rushes.cli.report import STOPPED, exit_code, state_name
 from rushes.cli.run import finish, follow
-from rushes.client import JobsClient
-from rushes.errors import NotFound
+from rushes.client import JOB_ENDED, JobsClient
+from rushes.errors import InvalidInput, NotFound
 from rushes.stack import running
 
+_PATIENCE_S = 5
+"""Whoever asks about a job waits at the screen; a server that starts again is back sooner than that."""
 
-def server(address: str, workspace: Path | None) -> str:
-    """Returns the address of the server to ask.
+
+class Server:
+    """The server whose jobs are asked for.
+
+    Args:
+        address: Where it listens, as host:port; empty for the one that is set or runs on the workspace.
+        workspace: Its workspace; none for the one that is set.
 
     Raises:
         NotFound: None is given, set or running.
     """
-    chosen = settings.load(workspace=workspace)
-    if found := address or chosen.jobs_address:
-        return found
-    if stack := running(chosen.workspace):
-        return stack.jobs_address
-    raise NotFound(
-        f"No server runs on {chosen.workspace}.",
-        remedy="Start one with `rushes up`, or name one with --address or RUSHES_JOBS_ADDRESS.",
-    )
+
+    def __init__(self, address: str, workspace: Path | None) -> None:
+        chosen = surroundings(workspace)
+        self.workspace = chosen.workspace
+        self._options = ["--address", address] if address else []
+        if workspace is not None:
+            self._options += ["--workspace", str(workspace)]
+        found = address or chosen.jobs_address
+        if not found:
+            stack = running(chosen.workspace)
+            if stack is None:
+                raise NotFound(
+                    f"No server runs on {chosen.workspace}.",
+                    remedy="Start one with `rushes up`, or name one with --address or RUSHES_JOBS_ADDRESS.",
+                )
+            found = stack.jobs_address
+        self._address = found
+
+    def client(self) -> JobsClient:
+        """Returns a client of it."""
+        return JobsClient(self._address, patience_s=_PATIENCE_S)
+
+    def command(self, *words: str) -> str:
+        """Returns what to type to reach it with another command."""
+        return shlex.join(["rushes", "jobs", *words, *self._options])
 
 
-def show_all(address: str) -> None:
-    """Prints every job, newest first."""
+def show_all(server: Server, *, as_json: bool) -> None:
+    """Prints every job, newest first: one line each, or one JSON object."""
 
     async def collect() -> list[Job]:
-        async with JobsClient(address) as client:
+        async with server.client() as client:
             return [job async for job in client.list()]
 
-    table = Table("job", "state", "created", "project", box=None)
-    for job in asyncio.run(collect()):
-        created = job.create_time.ToDatetime().isoformat(" ", "seconds")
-        table.add_row(_short(job), state_name(job.state, JobState), f"{created} UTC", job.project)
-    Console(highlight=False).print(table)
-
-
-def show(address: str, job: str, *, as_json: bool) -> None:
-    """Prints one job and its tasks."""
-    found = asyncio.run(_ask(address, job))
+    columns = ("job", "state", "created", "project")
+    lines = [
+        (
+            short(job.name),
+            state_name(job.state, JobState),
+            f"{job.create_time.ToDatetime().isoformat(timespec='seconds')}Z",
+            job.project,
+        )
+        for job in asyncio.run(collect())
+    ]
     if as_json:
-        print(json.dumps(_json(found), ensure_ascii=False))
+        print(
+            json.dumps(
+                {"jobs": [dict(zip(columns, line, strict=True)) for line in lines]}, ensure_ascii=False
+            )
+        )
         return
-    with Display() as display:
-        display.show(found)
-    print_summary(found, _seconds(found))
+    if sys.stdout.isatty():
+        lines.insert(0, columns)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:  # Longer than the screen rather than cut: the identifiers are there to be copied.
+        print("  ".join(map(str.ljust, line, widths)).rstrip())
 
 
-def watch(address: str, job: str, *, as_json: bool) -> int:
-    """Follows one job until it ends and returns the exit code of `rushes run`."""
-    started = time.monotonic()
+def show(server: Server, job: str, *, as_json: bool) -> None:
+    """Prints one job and its tasks."""
 
     async def go() -> Job:
-        async with JobsClient(address) as client:
+        async with server.client() as client:
+            return await client.get(await _name(client, job))
+
+    found = asyncio.run(go())
+    if not as_json:
+        with Display() as display:
+            display.show(found)
+    finish(found, server.workspace, _seconds(found), with_json=as_json)
+
+
+def watch(server: Server, job: str, *, as_json: bool) -> int:
+    """Follows one job until it ends or Ctrl-C, and returns the exit code of `rushes run`."""
+
+    async def go() -> Job:
+        async with server.client() as client:
             with Display() as display:
-                return await follow(client, await client.get(_name(job)), display)
+                found = await client.get(await _name(client, job))
+                return await follow(client, found, display, cancels=False)
 
-    ended = asyncio.run(go())
-    finish(ended, settings.load().workspace, time.monotonic() - started, with_json=as_json)
-    return exit_code(ended)
+    last = asyncio.run(go())
+    finish(last, server.workspace, _seconds(last), with_json=as_json)
+    if last.state in JOB_ENDED:
+        return exit_code(last)
+    print(f"The job goes on; to see it again: {server.command('watch', short(last.name))}", file=sys.stderr)
+    return STOPPED
 
 
-def cancel(address: str, job: str) -> None:
-    """Stops one job."""
+def cancel(server: Server, job: str) -> None:
+    """Stops one job and says how it stands."""
 
     async def go() -> Job:
-        async with JobsClient(address) as client:
-            return await client.cancel(_name(job))
+        async with server.client() as client:
+            return await client.cancel(await _name(client, job))
 
-    print(f"{_short(asyncio.run(go()))} is being stopped.")
+    left = asyncio.run(go())
+    if left.state == JobState.JOB_STATE_CANCELLED:
+        print(f"{short(left.name)} is cancelled.")
+    elif left.state in JOB_ENDED:
+        print(f"{short(left.name)} has ended already: {state_name(left.state, JobState)}.")
+    else:
+        print(f"{short(left.name)} is being stopped.")
 
 
-def retry(address: str, job: str, stages: Sequence[str]) -> None:
+def retry(server: Server, job: str, stages: Sequence[str]) -> None:
     """Runs again what did not succeed, or the stages named."""
 
     async def go() -> Job:
-        async with JobsClient(address) as client:
-            return await client.retry(_name(job), tuple(stages))
+        async with server.client() as client:
+            return await client.retry(await _name(client, job), tuple(stages))
 
-    print(f"{_short(asyncio.run(go()))} runs again.")
-
-
-async def _ask(address: str, job: str) -> Job:
-    async with JobsClient(address) as client:
-        return await client.get(_name(job))
+    name = short(asyncio.run(go()).name)
+    print(f"{name} runs again; follow it with: {server.command('watch', name)}")
 
 
-def _name(job: str) -> str:
-    return job if job.startswith("jobs/") else f"jobs/{job}"
+async def _name(client: JobsClient, text: str) -> str:
+    return match(text, [job.name async for job in client.list()])
 
 
-def _short(job: Job) -> str:
-    return job.name.removeprefix("jobs/")
+def match(text: str, names: Sequence[str]) -> str:
+    """Returns the one name that is meant by an identifier or by its beginning.
+
+    Args:
+        text: Identifier of a job or what it begins with, with or without `jobs/`.
+        names: Resource names of the jobs.
+
+    Raises:
+        NotFound: No name begins so.
+        InvalidInput: Several do, or there is nothing to go by.
+    """
+    start = text.removeprefix("jobs/")
+    if not start:
+        raise InvalidInput("No job is named.", remedy="See `rushes jobs list`.")
+    if (exact := f"jobs/{start}") in names:
+        return exact
+    found = [name for name in names if short(name).startswith(start)]
+    if not found:
+        raise NotFound(f"There is no job {start}.", remedy="See `rushes jobs list`.")
+    if len(found) > 1:
+        raise InvalidInput(
+            f"{len(found)} jobs begin with {start}.",
+            remedy=f"Say more of it: {', '.join(map(short, found))}.",
+        )
+    return found[0]
+
+
+def short(name: str) -> str:
+    """Returns the identifier in a job's resource name."""
+    return name.removeprefix("jobs/")
 
 
 def _seconds(job: Job) -> float:
     if not job.HasField("end_time"):
         return time.time() - job.create_time.ToNanoseconds() / 1e9
     return (job.end_time.ToNanoseconds() - job.create_time.ToNanoseconds()) / 1e9
-
-
-def _json(job: Job) -> dict[str, object]:
-    return as_json(job, settings.load().workspace.resolve(), _seconds(job))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from errno import ENOSPC
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from rushes.cli.models import app as models_app
-from rushes.errors import InvalidInput, RushesError
+from rushes.errors import InvalidInput, RushesError, StorageFull
 
 app = typer.Typer(
     name="rushes",
@@ -30,6 +31,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the
 Address = Annotated[
     str,
     typer.Option(help="JobService, as host:port; that of the running stack of --workspace when not given."),
+]
+JobName = Annotated[
+    str, typer.Argument(metavar="JOB", help="Identifier of the job, or its beginning where that is clear.")
 ]
 
 
@@ -55,7 +59,9 @@ def run(
     delivery: Annotated[list[Path], typer.Argument(help="Archives, folders or videos.")],
     workspace: Workspace = None,
     output: Annotated[Path | None, typer.Option(help="Folder that receives the finished project.")] = None,
-    stages: Annotated[str, typer.Option(help="Stages to run, with commas; all when not given.")] = "",
+    stages: Annotated[
+        str, typer.Option(help="Stages to run, with commas, and what they need; all when not given.")
+    ] = "",
     engine: Annotated[
         list[str] | None, typer.Option(metavar="STAGE=NAME", help="Engine of a stage; repeatable.")
     ] = None,
@@ -68,13 +74,14 @@ def run(
     json: Json = False,
 ) -> None:
     """Run a delivery through every stage, and wait for the results."""
+    from rushes.cli.options import names
     from rushes.cli.run import run as run_delivery
 
     code = run_delivery(
         delivery,
         workspace=workspace,
         output=output,
-        stages=[stage for stage in stages.split(",") if stage],
+        stages=names(stages),
         engines=engine or [],
         settings=settings or [],
         deliver_incomplete=deliver_incomplete,
@@ -159,48 +166,58 @@ def doctor() -> None:
 
 
 @jobs_app.command("list")
-def jobs_list(address: Address = "", workspace: Workspace = None) -> None:
+def jobs_list(address: Address = "", workspace: Workspace = None, json: Json = False) -> None:
     """List the jobs, newest first."""
     from rushes.cli import jobs
 
-    jobs.show_all(jobs.server(address, workspace))
+    jobs.show_all(jobs.Server(address, workspace), as_json=json)
 
 
 @jobs_app.command("show")
-def jobs_show(job: str, address: Address = "", workspace: Workspace = None, json: Json = False) -> None:
+def jobs_show(job: JobName, address: Address = "", workspace: Workspace = None, json: Json = False) -> None:
     """Show one job and its tasks."""
     from rushes.cli import jobs
 
-    jobs.show(jobs.server(address, workspace), job, as_json=json)
+    jobs.show(jobs.Server(address, workspace), job, as_json=json)
 
 
 @jobs_app.command("watch")
-def jobs_watch(job: str, address: Address = "", workspace: Workspace = None, json: Json = False) -> None:
-    """Follow one job until it ends."""
+def jobs_watch(job: JobName, address: Address = "", workspace: Workspace = None, json: Json = False) -> None:
+    """Follow one job until it ends; Ctrl-C ends the following only."""
     from rushes.cli import jobs
 
-    raise typer.Exit(jobs.watch(jobs.server(address, workspace), job, as_json=json))
+    raise typer.Exit(jobs.watch(jobs.Server(address, workspace), job, as_json=json))
 
 
 @jobs_app.command("cancel")
-def jobs_cancel(job: str, address: Address = "", workspace: Workspace = None) -> None:
+def jobs_cancel(job: JobName, address: Address = "", workspace: Workspace = None) -> None:
     """Stop one job."""
     from rushes.cli import jobs
 
-    jobs.cancel(jobs.server(address, workspace), job)
+    jobs.cancel(jobs.Server(address, workspace), job)
 
 
 @jobs_app.command("retry")
 def jobs_retry(
-    job: str,
+    job: JobName,
     address: Address = "",
     workspace: Workspace = None,
     stages: Annotated[str, typer.Option(help="Stages to run again, with commas.")] = "",
 ) -> None:
-    """Run again what did not succeed, or the stages named."""
+    """Run again what did not succeed, or the stages named; unchanged results come from the cache."""
     from rushes.cli import jobs
+    from rushes.cli.options import names
 
-    jobs.retry(jobs.server(address, workspace), job, [stage for stage in stages.split(",") if stage])
+    jobs.retry(jobs.Server(address, workspace), job, names(stages))
+
+
+_PATH_MISTAKES = (
+    FileNotFoundError,
+    FileExistsError,
+    NotADirectoryError,
+    IsADirectoryError,
+    PermissionError,
+)
 
 
 def main() -> None:
@@ -208,7 +225,21 @@ def main() -> None:
     try:
         app()
     except RushesError as error:
-        print(f"rushes: {error.message}", file=sys.stderr)
-        if error.remedy:
-            print(f"        {error.remedy}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, InvalidInput) else 1)
+        _fail(error)
+    except OSError as error:
+        named = ": ".join(map(str, filter(None, [error.filename, error.strerror]))) or str(error)
+        kind = InvalidInput if isinstance(error, _PATH_MISTAKES) else RushesError
+        _fail(StorageFull(f"{named}.") if error.errno == ENOSPC else kind(f"{named}."))
+
+
+def _fail(error: RushesError) -> NoReturn:
+    print(f"rushes: {error.message}", file=sys.stderr)
+    if error.remedy:
+        print(f"        {error.remedy}", file=sys.stderr)
+    from rushes.cli.report import error_json, exit_code_of
+
+    if "--json" in sys.argv[1:]:
+        from json import dumps
+
+        print(dumps(error_json(error), ensure_ascii=False))
+    sys.exit(exit_code_of(error))

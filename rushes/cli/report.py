@@ -1,112 +1,26 @@
-"""What the user sees of a job: lines while it runs, a summary and a JSON object at its end."""
+"""What the user gets of a job in the end: a summary, a JSON object and an exit code."""
 
 from __future__ import annotations
 
 import sys
-from datetime import timedelta
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
-
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from typing import Any
 
 from rushes.api.common.v1 import common_pb2
 from rushes.api.jobs.v1.jobs_pb2 import Job, JobState, TaskState, TaskStatus
-from rushes.errors import BY_REASON, InvalidInput
+from rushes.client import JOB_ENDED
+from rushes.errors import BY_REASON, Cancelled, InvalidInput, RushesError
 
-_MARKS = {
-    TaskState.TASK_STATE_SUCCEEDED: "[green]✓[/green]",
-    TaskState.TASK_STATE_FAILED: "[red]✗[/red]",
-    TaskState.TASK_STATE_SKIPPED: "[yellow]–[/yellow]",
-    TaskState.TASK_STATE_CANCELLED: "[yellow]■[/yellow]",
-}
+STOPPED = 130
+"""Exit code of what was stopped on request, as shells have it for Ctrl-C."""
+
+_MOST_NAMES = 5
 
 
 def state_name(state: int, kind: Any = TaskState) -> str:
     """Returns an enum value as users read it, for instance `succeeded`."""
     return str(kind.Name(state)).rpartition("_STATE_")[2].lower()
-
-
-class Display:
-    """One line for each video and stage: bars on a terminal, plain lines elsewhere; all on stderr."""
-
-    def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f} %  {task.fields[detail]}"),
-            console=self._console,
-            transient=True,
-            disable=not self._console.is_terminal,
-        )
-        self._rows: dict[str, TaskID] = {}
-        self._said: set[tuple[str, str]] = set()
-
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def say(self, message: str) -> None:
-        """Prints one line above the bars."""
-        self._console.print(escape(message), soft_wrap=True)
-
-    def show(self, job: Job) -> None:
-        """Shows where a job stands."""
-        for task in job.tasks:
-            for notice in task.notices:
-                self._once(task, f"[yellow]![/yellow] {_label(task)}  {escape(notice)}", notice)
-            if task.state == TaskState.TASK_STATE_RUNNING:
-                self._update(task)
-            elif task.state in _MARKS:
-                self._finish(task)
-
-    def _update(self, task: TaskStatus) -> None:
-        progress = task.progress
-        self._once(task, f"  {_label(task)}  begins", "begins", only_lines=True)
-        if task.id not in self._rows:
-            self._rows[task.id] = self._bars.add_task(_label(task), total=1, detail="")
-        known = progress.HasField("total") and progress.total > 0
-        self._bars.update(
-            self._rows[task.id],
-            completed=min(progress.done / progress.total, 1) if known else 0,
-            detail=_detail(progress),
-        )
-
-    def _finish(self, task: TaskStatus) -> None:
-        if (row := self._rows.pop(task.id, None)) is not None:
-            self._bars.remove_task(row)
-        text = f"{_MARKS[task.state]} {_label(task)}"
-        if task.state == TaskState.TASK_STATE_SUCCEEDED:
-            result = task.result
-            text += f"  {result.elapsed.ToTimedelta().total_seconds():.1f} s  {result.engine.name}"
-            text += " (cached)" if result.cached else f" on {result.engine.device}"
-        elif task.failure.message:
-            text += f"  {escape(task.failure.message)}"
-        self._once(task, text, f"ended {task.attempt}")
-
-    def _once(self, task: TaskStatus, text: str, key: str, *, only_lines: bool = False) -> None:
-        if (task.id, key) not in self._said and not (only_lines and self._console.is_terminal):
-            self._said.add((task.id, key))
-            self._console.print(text, soft_wrap=True)
-
-
-def _label(task: TaskStatus) -> str:
-    return f"{task.stage:<9} {escape(task.video)}".rstrip()
-
-
-def _detail(progress: common_pb2.Progress) -> str:
-    if not progress.rate_per_second:
-        return escape(progress.phase)
-    text = f"{progress.phase}  {progress.rate_per_second:.0f} {progress.unit}/s"
-    if progress.HasField("total") and progress.total > progress.done:
-        left = timedelta(seconds=round((progress.total - progress.done) / progress.rate_per_second))
-        text += f"  {left} left"
-    return escape(text)
 
 
 def as_json(job: Job, workspace: Path, seconds: float) -> dict[str, Any]:
@@ -161,29 +75,87 @@ def coverage_json(result: common_pb2.StageResult) -> dict[str, Any]:
     return {"done": result.coverage.done, "expected": result.coverage.expected, "unit": unit}
 
 
+def error_json(error: RushesError) -> dict[str, Any]:
+    """Returns what other programs read in place of a job that could not be shown to its end."""
+    return {
+        "state": "cancelled" if isinstance(error, Cancelled) else "failed",
+        "error": {"reason": error.reason, "message": error.message, "remedy": error.remedy},
+    }
+
+
+def exit_code_of(error: RushesError) -> int:
+    """Returns the exit code of a command that ends with an error."""
+    if isinstance(error, Cancelled):
+        return STOPPED
+    return 2 if isinstance(error, InvalidInput) else 1
+
+
 def exit_code(job: Job) -> int:
-    """Returns 0 when all succeeded, 2 when the delivery itself is bad, else 1."""
+    """Returns 0 when all succeeded, 2 when nothing of the delivery is usable, 130 when stopped, else 1."""
     if job.state == JobState.JOB_STATE_SUCCEEDED:
         return 0
-    for task in job.tasks:
-        kind = BY_REASON.get(task.failure.reason)
-        if task.stage == "extract" and kind is not None and issubclass(kind, InvalidInput):
+    if job.state == JobState.JOB_STATE_CANCELLED:
+        return STOPPED
+    for stage in ("extract", "convert"):
+        tasks = [task for task in job.tasks if task.stage == stage]
+        if tasks and all(map(_is_bad_input, tasks)):
             return 2
     return 1
 
 
-def print_summary(job: Job, seconds: float, file: Any = sys.stdout) -> None:
-    """Prints how a job ended and where its results are."""
+def _is_bad_input(task: TaskStatus) -> bool:
+    kind = BY_REASON.get(task.failure.reason)
+    return kind is not None and issubclass(kind, InvalidInput)
+
+
+def print_summary(job: Job, seconds: float, file: Any = None) -> None:
+    """Prints how a job ended, what there is to know about it, and where its results are."""
     counts: dict[str, int] = {}
+    notices: dict[tuple[str, str], list[str]] = {}
     for task in job.tasks:
         counts[state_name(task.state)] = counts.get(state_name(task.state), 0) + 1
+        for notice in dict.fromkeys(task.notices):
+            notices.setdefault((task.stage, notice), []).append(task.video)
     tasks = ", ".join(f"{count} {name}" for name, count in counts.items())
-    print(f"{job.name} {state_name(job.state, JobState)} in {seconds:.1f} s ({tasks})", file=file)
+    lines = [f"{job.name} {state_name(job.state, JobState)} in {seconds:.1f} s ({tasks})"]
+    for (stage, notice), videos in notices.items():
+        of = videos[0] if len(videos) == 1 else f"of {len(videos)} videos"
+        lines.append(f"  ! {f'{stage} {of}'.rstrip()}: {notice}")
     for task in job.tasks:
         if task.state == TaskState.TASK_STATE_FAILED:
-            print(
-                f"  {task.stage} {task.video}: {task.failure.message} {task.failure.remedy}".rstrip(),
-                file=file,
-            )
-    if job.output_dir:
-        print(f"Results: {job.output_dir}", file=file)
+            label = f"{task.stage} {task.video}".rstrip()
+            lines.append(f"  ✗ {label}: {task.failure.message} {task.failure.remedy}".rstrip())
+    lines += _whereabouts(job)
+    print("\n".join(lines), file=file or sys.stdout)
+
+
+def _whereabouts(job: Job) -> list[str]:
+    """Says where the results are, or what keeps them from being delivered and what to do."""
+    if not job.output_dir:
+        return []
+    finalize = next((task for task in job.tasks if task.stage == "finalize"), None)
+    if finalize is None or finalize.state == TaskState.TASK_STATE_SUCCEEDED:
+        return [f"Results: {job.output_dir}"]
+    if job.state not in JOB_ENDED:
+        return [f"Work so far, not delivered yet: {job.output_dir}"]
+    lines = [f"Work so far: {job.output_dir}"]
+    if job.state == JobState.JOB_STATE_CANCELLED:
+        return [
+            "Not delivered: the job was cancelled.",
+            *lines,
+            "The same delivery run again goes on from there: what is done comes from the cache.",
+        ]
+    if finalize.state == TaskState.TASK_STATE_FAILED:
+        return ["Not delivered: see finalize above.", *lines]
+    needed = [task for task in job.tasks if task.id in finalize.needs]
+    lost = [task.video for task in needed if task.state != TaskState.TASK_STATE_SUCCEEDED]
+    names = _names(list(dict.fromkeys(lost)))
+    lines.insert(0, f"Not delivered, because not every stage succeeded for: {names}.")
+    if not job.spec.deliver_incomplete and len(lost) < len(needed):
+        lines.append("`rushes run` with --deliver-incomplete delivers what succeeded.")
+    return lines
+
+
+def _names(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

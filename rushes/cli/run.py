@@ -11,13 +11,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from rushes import settings as process_settings
 from rushes.api.jobs.v1.jobs_pb2 import Job, JobSpec
-from rushes.cli.options import engine_choices
-from rushes.cli.report import Display, as_json, exit_code, print_summary
+from rushes.cli.display import Display
+from rushes.cli.options import engine_choices, surroundings
+from rushes.cli.report import as_json, exit_code, print_summary
 from rushes.client import JobsClient
 from rushes.errors import InvalidInput, Unavailable
-from rushes.pipeline import closure
 from rushes.settings import Settings
 from rushes.stack import Stack, running
 
@@ -33,24 +32,26 @@ def run(
     deliver_incomplete: bool,
     as_json: bool,
 ) -> int:
-    """Runs a delivery and returns the exit code: 0 all succeeded, 1 something failed, 2 bad input.
+    """Runs a delivery and returns the exit code; see `rushes.cli.report.exit_code`.
 
     Raises:
         InvalidInput: A path does not exist or an option is wrong; nothing has been started then.
     """
-    chosen = process_settings.load(workspace=workspace)
+    chosen = surroundings(workspace)
     if missing := [str(path) for path in delivery if not path.exists()]:
         raise InvalidInput(f"There is no {', '.join(missing)}.")
-    closure(stages)
+    choices = engine_choices(engines, settings, stages)
     if output is not None:
         # One level only: a whole missing path is more likely a drive that is not mounted.
         if not output.parent.is_dir():
-            raise InvalidInput(f"There is no {output.parent} to hold the results.")
+            raise InvalidInput(f"There is no folder {output.parent} to hold the results.")
+        if output.exists() and not output.is_dir():
+            raise InvalidInput(f"{output} is not a folder; --output is the folder that receives the project.")
         output.mkdir(exist_ok=True)
     spec = JobSpec(
         delivery=[str(path.resolve()) for path in delivery],
         stages=stages,
-        engines=engine_choices(engines, settings),
+        engines=choices,
         output_dir=str(output.resolve()) if output else "",
         deliver_incomplete=deliver_incomplete,
     )
@@ -62,7 +63,7 @@ async def _run(spec: JobSpec, chosen: Settings, *, as_json: bool) -> int:
     with Display() as display:
         async with _server(chosen, spec, display) as address, JobsClient(address) as client:
             job = await client.create(spec)
-            job = await follow(client, job, display)
+            job = await follow(client, job, display, cancels=True)
     finish(job, chosen.workspace, time.monotonic() - started, with_json=as_json)
     return exit_code(job)
 
@@ -70,6 +71,7 @@ async def _run(spec: JobSpec, chosen: Settings, *, as_json: bool) -> int:
 @asynccontextmanager
 async def _server(chosen: Settings, spec: JobSpec, display: Display) -> AsyncIterator[str]:
     if chosen.jobs_address:
+        display.say(f"Using the server at {chosen.jobs_address}.")
         yield chosen.jobs_address
         return
     other = running(chosen.workspace)
@@ -77,6 +79,8 @@ async def _server(chosen: Settings, spec: JobSpec, display: Display) -> AsyncIte
         display.say(f"Using the stack that runs on {chosen.workspace}.")
         yield other.jobs_address
         return
+    display.say(f"Workspace: {chosen.workspace.resolve()}")
+    display.say("Starting the services…")
     # A stack for one job loads what the job turns out to need, which is nothing when all is cached.
     # It may touch what its user has named, and nothing else.
     named = tuple(map(Path, filter(None, [*spec.delivery, spec.output_dir])))
@@ -103,22 +107,44 @@ async def _server(chosen: Settings, spec: JobSpec, display: Display) -> AsyncIte
             stack.failed.remove_done_callback(give_up)
 
 
-async def follow(client: JobsClient, job: Job, display: Display) -> Job:
-    """Shows a job until it has ended; the first Ctrl-C cancels it, a second one leaves."""
+async def follow(client: JobsClient, job: Job, display: Display, *, cancels: bool) -> Job:
+    """Shows a job until it has ended and returns it as it was last.
+
+    With `cancels` the first Ctrl-C or SIGTERM cancels the job, and only a second Ctrl-C leaves; otherwise
+    the first one leaves, and the job goes on.
+    """
     loop = asyncio.get_running_loop()
-    cancels: set[asyncio.Task[Job]] = set()
+    viewer = asyncio.current_task()
+    assert viewer is not None
+    requests: set[asyncio.Task[Job]] = set()
+    left = False
+
+    def leave() -> None:
+        nonlocal left
+        left = True
+        viewer.cancel()
 
     def interrupt() -> None:
         display.say("Stopping the job; press Ctrl-C again to leave at once.")
         loop.remove_signal_handler(signal.SIGINT)
-        cancels.add(asyncio.create_task(client.cancel(job.name)))
+        request = asyncio.create_task(client.cancel(job.name))
+        requests.add(request)
+        request.add_done_callback(answered)
+
+    def answered(request: asyncio.Task[Job]) -> None:
+        if not request.cancelled() and (error := request.exception()) is not None:
+            display.say(f"The job could not be cancelled: {error}")
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupt)
+        loop.add_signal_handler(number, interrupt if cancels else leave)
     try:
         async for snapshot in client.watch(job.name):
             display.show(snapshot)
             job = snapshot
+    except asyncio.CancelledError:
+        if not left:
+            raise
+        viewer.uncancel()
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)

@@ -47,6 +47,10 @@ def run_stage(
     """
     if not file.exists():
         raise InvalidInput(f"There is no {file}.")
+    if not file.is_file():
+        raise InvalidInput(f"{file} is not a file.", remedy="A folder goes through `rushes run`.")
+    if output.exists() and not output.is_dir():
+        raise InvalidInput(f"{output} is not a folder; --output is the folder for the artefacts.")
     stage = find_stage(name)
     choice = EngineChoice(name=engine, device=device, settings=dict(pairs(settings, "KEY=VALUE")))
     task = Task(job="command-line", id=name, stage=name, engine=choice, attempt=1)
@@ -82,6 +86,7 @@ def run_stage(
             "cached": result.cached,
             "coverage": coverage,
             "facts": dict(result.facts),
+            "notices": list(result.notices),
             # Kilobytes on Linux, bytes on macOS.
             "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             * (1 if sys.platform == "darwin" else 1024),

@@ -7,7 +7,8 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from rushes import logs, settings
+from rushes import logs
+from rushes.cli.options import surroundings
 from rushes.settings import Settings
 from rushes.stack import Stack
 
@@ -16,10 +17,11 @@ def keep_up(workspace: Path | None, allow: Sequence[Path]) -> None:
     """Starts every process and keeps them running until Ctrl-C.
 
     Raises:
+        InvalidInput: The workspace is not a folder.
         AlreadyExists: A stack runs on this workspace already.
         Unavailable: A process cannot be kept running.
     """
-    chosen = settings.load(workspace=workspace)
+    chosen = surroundings(workspace)
     roots = (*chosen.allowed_roots, *(path.resolve() for path in allow))
     chosen = chosen.model_copy(update={"allowed_roots": roots})
     logs.configure("up", chosen)

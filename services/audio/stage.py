@@ -31,6 +31,7 @@ def _run(engine: Diarizer, unit: Unit, settings: AudioSettings, context: Context
     video = unit.require_video()
     info = probe(video.video)
     if not info.audio:
+        context.notice(f"{video.video.name} has no sound track.")
         return _written(video, Speech([], 0.0, has_audio=False), 0.0, {"no_audio_track": "true"})
     stated = float(info.duration) if info.duration else None
     sound = Sound(video.video)

@@ -59,11 +59,12 @@ class Cast:
     """Takes shots in order and tells in the end which face speaks when.
 
     Attributes:
-        off_screen: Frames [start, end) with a voice that no visible face is linked to.
+        off_screen: Frames [start, end) with a voice that is no visible face's.
+        undecided: Frames [start, end) with a voice that is not linked to a visible face, but may be the
+            voice of one: a face whose motion was not measured or not for long enough, or moves as a
+            talking one does without standing out. With several voices, a frame may be in both lists.
         speech_frames: Frames in which any voice is heard.
         speaking_frames: Of these, frames in which a face speaks.
-        undecided_frames: Of these, frames with an unlinked voice while a face is visible whose motion
-            could not be measured or did not stand out enough: the voice may be its own.
     """
 
     def __init__(self, rules: Rules) -> None:
@@ -73,7 +74,8 @@ class Cast:
         self._roles: dict[tuple[int, str], _Role] = {}
         self._rejected: dict[int, Evidence] = {}
         self.off_screen: list[tuple[int, int]] = []
-        self.speech_frames = self.speaking_frames = self.undecided_frames = 0
+        self.undecided: list[tuple[int, int]] = []
+        self.speech_frames = self.speaking_frames = 0
 
     def add(self, shot: range, faces: Mapping[int, Series], voices: Mapping[str, NDArray[np.bool_]]) -> None:
         """Links the faces of a shot to the voices heard in it.
@@ -94,23 +96,30 @@ class Cast:
         }
         found = links(evidence, threshold=rules.threshold)
         certain = [link for link in found if link.margin >= rules.margin]
-        doubtful = {link.track for link in found} - {link.track for link in certain}
-        self._remember_rejected(evidence, {link.track for link in certain})
+        linked = {link.track for link in certain}
+        self._remember_rejected(evidence, linked)
 
         shown, speaking = self._mark(shot, faces, voices, certain, evidence)
-        heard = np.zeros(len(shot), np.bool_)
-        unseen = np.zeros(len(shot), np.bool_)
+        heard, off_screen, undecided = np.zeros((3, len(shot)), np.bool_)
         for speaker, voice in voices.items():
             heard |= voice
-            unseen |= voice & ~shown.get(speaker, np.zeros(len(shot), np.bool_))
-        unclear = np.zeros(len(shot), np.bool_)
-        for track, face in faces.items():
-            at = face.frames if track in doubtful else face.frames[~face.measured]
-            unclear[at - shot.start] = True
-        _extend(self.off_screen, intervals(unseen, shot.start))
+            unseen = voice & ~shown.get(speaker, np.zeros(len(shot), np.bool_))
+            possible = np.zeros(len(shot), np.bool_)
+            for track, face in faces.items():
+                if track not in linked:  # Whose voice a linked face has is known.
+                    possible[self._possible(face, evidence[speaker, track]) - shot.start] = True
+            undecided |= unseen & possible
+            off_screen |= unseen & ~possible
+        _extend(self.off_screen, intervals(off_screen, shot.start))
+        _extend(self.undecided, intervals(undecided, shot.start))
         self.speech_frames += int(heard.sum())
         self.speaking_frames += int(speaking.sum())
-        self.undecided_frames += int((unseen & unclear).sum())
+
+    def _possible(self, face: Series, found: Evidence) -> NDArray[np.int64]:
+        """Returns the frames in which a voice that is not linked to a face may still be its voice."""
+        if found.frames_on < self._rules.fewest or found.value > self._rules.threshold:
+            return face.frames
+        return face.frames[~face.measured]
 
     def _mark(
         self,

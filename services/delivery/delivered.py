@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rushes.artifacts import read_json, sha256, sync
 from rushes.errors import NotFound, ResultsDiffer
+from services.delivery.completeness import Gap
 from services.delivery.inventory import Item
 
 SCHEMA = "rushes.delivery/1"
@@ -21,7 +22,9 @@ def versions(output: Path, name: str) -> Iterator[Path]:
     yield from (output / f"{name} v{number}" for number in count(2))
 
 
-def write_manifest(folder: Path, project: str, items: Sequence[Item], hashes: Mapping[str, str]) -> None:
+def write_manifest(
+    folder: Path, project: str, items: Sequence[Item], hashes: Mapping[str, str], missing: Sequence[Gap]
+) -> None:
     """Writes the list of what was delivered.
 
     Args:
@@ -29,19 +32,28 @@ def write_manifest(folder: Path, project: str, items: Sequence[Item], hashes: Ma
         project: Name of the project.
         items: Files delivered.
         hashes: SHA-256 of each by path.
+        missing: What the project lacks.
     """
     files = [
         {"path": item.path, "size_bytes": item.size_bytes, "sha256": hashes[item.path]} for item in items
     ]
     rows = ",\n".join(json.dumps(file, ensure_ascii=False) for file in files)
-    head = f'{{"schema": "{SCHEMA}",\n"project": {json.dumps(project, ensure_ascii=False)},\n"files": [\n'
+    head = {"schema": SCHEMA, "project": project, "complete": not missing, "missing": _listed(missing)}
+    lines = [f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()]
     # Not through `replacing`: that sets the file's mode, which a FUSE or NTFS disk may refuse.
     path = folder / MANIFEST
-    path.write_text(f"{head}{rows}\n]}}\n", encoding="utf-8", newline="")
+    text = "{" + ",\n".join([*lines, f'"files": [\n{rows}\n]']) + "}\n"
+    path.write_text(text, encoding="utf-8", newline="")
     sync(path)
 
 
-def same(folder: Path, project: str, items: Sequence[Item], check: Callable[[], None]) -> bool:
+def _listed(missing: Sequence[Gap]) -> list[dict[str, object]]:
+    return [{"video": gap.video, "stages": list(gap.stages)} for gap in missing]
+
+
+def same(
+    folder: Path, project: str, items: Sequence[Item], missing: Sequence[Gap], check: Callable[[], None]
+) -> bool:
     """Tells whether a folder holds, intact, what the project would deliver.
 
     Manifests of stages do not count: they also tell how long the work took.
@@ -50,11 +62,12 @@ def same(folder: Path, project: str, items: Sequence[Item], check: Callable[[], 
         folder: An earlier delivery, or anything else of that name.
         project: Name of the project.
         items: Files to deliver.
+        missing: What the project lacks.
         check: Called before each file; may raise to stop.
     """
     try:
         earlier = read_json(folder / MANIFEST, schema=SCHEMA)
-        owner = earlier["project"]
+        owner, lacked = earlier["project"], earlier["missing"]
         listed = {
             file["path"]: (file["size_bytes"], file["sha256"])
             for file in earlier["files"]
@@ -64,7 +77,9 @@ def same(folder: Path, project: str, items: Sequence[Item], check: Callable[[], 
         return False  # Not a delivery of ours: another version goes beside it.
     wanted = {item.path: item for item in items if not _is_provenance(item.path)}
     sizes = {path: size for path, (size, _) in listed.items()}
-    if owner != project or sizes != {path: item.size_bytes for path, item in wanted.items()}:
+    if (owner, lacked) != (project, _listed(missing)):
+        return False
+    if sizes != {path: item.size_bytes for path, item in wanted.items()}:
         return False
     for path, (size, digest) in listed.items():
         check()

@@ -15,6 +15,7 @@ from rushes.context import Context
 from rushes.errors import InvalidInput, StorageFull, Unavailable
 from rushes.stage import Outcome, Stage, Unit
 from rushes.workspace import Project
+from services.delivery.completeness import Gap, gaps
 from services.delivery.copying import copy_verified, explained, sync_folders
 from services.delivery.delivered import MANIFEST, same, versions, write_manifest
 from services.delivery.engine import FINALIZE, Plain
@@ -23,6 +24,9 @@ from services.delivery.settings import FinalizeSettings
 
 SPARE = 1.1
 """Free space wanted at the destination, as a multiple of what is copied."""
+
+_NAMED = 5
+"""Incomplete videos that the notice names; `rushes.json` has them all."""
 
 
 def _inputs(unit: Unit, _settings: FinalizeSettings) -> Mapping[str, Path | str]:
@@ -33,19 +37,28 @@ def _run(_engine: Plain, unit: Unit, settings: FinalizeSettings, context: Contex
     project = unit.require_project()
     output = _destination(unit, project, settings)
     with _alone(project), explained(output):
-        items = inventory(project)
+        items, missing = inventory(project), gaps(project)
         total = sum(item.size_bytes for item in items)
-        facts = {"files": str(len(items)), "bytes": str(total)}
+        facts = {"files": str(len(items)), "bytes": str(total), "complete": "false" if missing else "true"}
+        if missing:
+            context.notice(_lacking(project, missing))
         for earlier in versions(output, project.name):
             if not os.path.lexists(earlier):
                 break
-            if same(earlier, project.name, items, context.check):
+            if same(earlier, project.name, items, missing, context.check):
                 context.notice(f"{earlier} already holds this delivery, intact.")
                 return _outcome(earlier, items, {**facts, "already_delivered": "true"})
-        final = _deliver(output, project, items, total, context)
+        final = _deliver(output, project, items, missing, context)
     if final.name != project.name:
         context.notice(f"{output / project.name} exists and was left as it is; the delivery is {final}.")
     return _outcome(final, items, facts)
+
+
+def _lacking(project: Project, missing: Sequence[Gap]) -> str:
+    named = [f"{gap.video} has no {', '.join(gap.stages)}" for gap in missing[:_NAMED]]
+    if len(missing) > _NAMED:
+        named.append(f"{len(missing) - _NAMED} more videos lack results")
+    return f"The delivery of {project.name} is incomplete: {'; '.join(named)}."
 
 
 def _outcome(final: Path, items: Sequence[Item], facts: Mapping[str, str]) -> Outcome:
@@ -94,13 +107,16 @@ def _alone(project: Project) -> Iterator[None]:
         yield
 
 
-def _deliver(output: Path, project: Project, items: Sequence[Item], total: int, context: Context) -> Path:
+def _deliver(
+    output: Path, project: Project, items: Sequence[Item], missing: Sequence[Gap], context: Context
+) -> Path:
     """Copies to a temporary sibling and gives it the first name that is free."""
     # Two workspaces may deliver projects of one name to one drive at the same time.
     origin = hashlib.sha256(os.fsencode(os.path.realpath(project.root))).hexdigest()[:8]
     partial = output / f".{project.name}.{origin}.partial"
     if partial.exists():
         shutil.rmtree(partial)  # Left by a task that was killed; the lock says that it is nobody's.
+    total = sum(item.size_bytes for item in items)
     free = shutil.disk_usage(output).free
     if free < total * SPARE:
         raise StorageFull(
@@ -123,7 +139,7 @@ def _deliver(output: Path, project: Project, items: Sequence[Item], total: int, 
             target = partial / item.path
             target.parent.mkdir(parents=True, exist_ok=True)
             hashes[item.path] = copy_verified(item, target, advance)
-        write_manifest(partial, project.name, items, hashes)
+        write_manifest(partial, project.name, items, hashes, missing)
         sync_folders(partial, [item.path for item in items])
         return _settle(partial, output, project.name)
     finally:

@@ -71,7 +71,7 @@ def _run(engine: SpeakingEngine, unit: Unit, settings: SpeakingSettings, context
     tracks = cast.tracks()
     facts["speech_frames"] = str(cast.speech_frames)
     facts["speaking_frames"] = str(cast.speaking_frames)
-    facts["undecided_frames"] = str(cast.undecided_frames)
+    facts["undecided_frames"] = str(sum(end - start for start, end in cast.undecided))
     if not speech.has_audio:
         facts["no_audio_track"] = "true"
     unmeasured = sum(track.evidence["frames_measured"] == 0 for track in tracks)
@@ -82,7 +82,8 @@ def _run(engine: SpeakingEngine, unit: Unit, settings: SpeakingSettings, context
             f"No face of {video.video.name} could be measured by {engine.method} on the tracks of"
             f" {table.header.engine}; who speaks on screen stays unknown."
         )
-    write_speaking(video.speaking, Speaking(rate, count, engine.method, tracks, cast.off_screen))
+    speaking = Speaking(rate, count, engine.method, tracks, cast.off_screen, cast.undecided)
+    write_speaking(video.speaking, speaking)
     return Outcome(
         outputs={"speaking": video.speaking}, done=count, expected=expected, unit="frames", facts=facts
     )

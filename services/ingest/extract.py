@@ -20,6 +20,7 @@ from services.ingest.deliveries import deliveries_of, digest_of
 from services.ingest.engine import EXTRACTORS, Extractor, ExtractSettings, Landed
 from services.ingest.naming import project_name, stamped
 from services.ingest.projects import ProjectRecord
+from services.ingest.remarks import remarks
 from services.ingest.stems import stems_of
 from services.ingest.storing import link_or_copy, storing
 
@@ -52,14 +53,8 @@ def _run(engine: Extractor, unit: Unit, settings: ExtractSettings, context: Cont
     if not project.root.exists():
         _make(engine, unit, project, digest, settings, context)
     record = ProjectRecord.read(project.root)
-    if record.renamed:
-        context.notice(
-            f"{len(record.renamed)} files were renamed; {projects.RECORD} has their delivered names."
-        )
-    if record.skipped:
-        context.notice(
-            f"{len(record.skipped)} links or special files were left out, for instance {record.skipped[0]!r}."
-        )
+    for notice in remarks(project, record):
+        context.notice(notice)
     return Outcome(
         outputs={"project": project.root / projects.RECORD},
         done=record.files,

@@ -97,7 +97,8 @@ def _run(engine: FaceEngine, unit: Unit, settings: TrackingSettings, context: Co
 def _shots(folder: VideoFolder, rate: Fraction, context: Context) -> ShotList | None:
     if not folder.shots.exists():
         context.notice(
-            f"The cuts of {folder.video.name} are not known; a track may go on from one shot into the next."
+            f"The cuts of {folder.video.name} are not known; a track may go on from one shot into the next. "
+            "Run scenes first with the same -o folder, or include the stage scenes."
         )
         return None
     shots = read_shots(folder.shots)

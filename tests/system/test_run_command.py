@@ -147,6 +147,7 @@ def test_bad_files_are_named_and_the_good_ones_go_on(material: Path, tmp_path: P
     no_models = {"RUSHES_MODELS_DIR": str(tmp_path)}
     completed = rushes("run", material, "--workspace", tmp_path / "w", "--json", **no_models)
     assert completed.returncode == 1, completed.stderr
+    assert completed.stderr.splitlines()[:2] == [f"Workspace: {tmp_path / 'w'}", "Starting the services…"]
     made = result(completed)
     videos = {video["stem"]: video["stages"] for video in made["videos"]}
     assert set(videos) == {"good", "mute", "voice only", "cut off", "empty", "text"}
@@ -163,9 +164,13 @@ def test_bad_files_are_named_and_the_good_ones_go_on(material: Path, tmp_path: P
         assert stem in convert["error"]["message"]
         assert said in convert["error"]["message"]
         assert f"{stem}.mp4" in completed.stderr
+        assert f"– {stem}  5 stages not run" in completed.stderr.splitlines()
         assert {state["state"] for stage, state in videos[stem].items() if stage != "convert"} == {"skipped"}
     assert made["stages"]["finalize"]["state"] == "skipped"
     project = tmp_path / "w" / "projects" / made["project"]
+    assert f"Work so far: {project}" in completed.stderr
+    assert "--deliver-incomplete" in completed.stderr
+    assert "Results:" not in completed.stderr
     assert (project / "docs" / "notes.txt").read_text() == "Scene 12 was shot twice.\n"
     assert {path.name: sha256(path) for path in material.iterdir()} == before
     assert {path.name: sha256(path) for path in (project / "originals").iterdir()} == before
@@ -179,6 +184,7 @@ def test_bad_files_are_named_and_the_good_ones_go_on(material: Path, tmp_path: P
     )
     assert delivered.returncode == 1
     out = Path(result(delivered)["output_dir"])
+    assert f"Results: {out}" in delivered.stderr
     assert out.parent == tmp_path / "out"
     assert {path.name for path in (out / "docs").glob("*.mp4")} == {"good.mp4", "mute.mp4"}
 
@@ -194,6 +200,9 @@ def test_what_cannot_be_a_delivery_is_refused_with_exit_code_2(material: Path, t
         assert name in completed.stderr
     projects = tmp_path / "w" / "projects"
     assert not projects.exists() or not list(projects.iterdir())
+    (tmp_path / "notes.mp4").write_text("Nothing of this delivery is a video.\n")
+    completed = rushes("run", tmp_path / "notes.mp4", "--workspace", tmp_path / "w")
+    assert completed.returncode == 2, completed.stderr
 
 
 @pytest.mark.parametrize(
@@ -204,45 +213,72 @@ def test_what_cannot_be_a_delivery_is_refused_with_exit_code_2(material: Path, t
         (["--engine", "scenes"], "STAGE=NAME"),
         (["--set", "scenes.colour=red"], "colour"),
         (["--set", "scenes.threshold=2"], "threshold"),
+        (["--set", "scenes.treshold=0.4"], "did you mean 'threshold'?"),
+        (
+            ["--stages", "scenes, audio", "--engine", "tracking=haar"],
+            "tracking, which is not part of this job",
+        ),
+        (["--output", "{material}/notes.txt"], "notes.txt is not a folder"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_starts(
     arguments: list[str], said: str, material: Path, tmp_path: Path
 ) -> None:
-    completed = rushes("run", material, "--workspace", tmp_path / "w", *arguments)
+    arguments = [argument.format(material=material) for argument in arguments]
+    completed = rushes("run", material, "--workspace", tmp_path / "w", "--json", *arguments)
     assert completed.returncode == 2
     assert said in completed.stderr
+    assert result(completed)["state"] == "failed"
+    assert said in result(completed)["error"]["message"]
     assert not (tmp_path / "w").exists()
 
 
-def test_ctrl_c_cancels_the_job_and_leaves_nothing_running(
+def test_ctrl_c_leaves_a_watched_job_alone_and_cancels_ones_own(
     ffmpeg: Callable[..., None], tmp_path: Path
 ) -> None:
     ffmpeg(
         *("-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=30:duration=60"),
         *("-pix_fmt", "yuv420p", "-preset", "ultrafast", tmp_path / "long.mp4"),
     )
-    running = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "rushes.cli", "run", tmp_path / "long.mp4"),
-            *("--workspace", tmp_path / "w", "--json"),
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    of_workspace = ("--workspace", tmp_path / "w")
+    running = started("run", tmp_path / "long.mp4", *of_workspace, "--json")
     deadline = time.monotonic() + 60
     while not list((tmp_path / "w").glob("projects/*/docs/*partial*")):
         assert time.monotonic() < deadline
         assert running.poll() is None
         time.sleep(0.05)
+    (job,) = result(rushes("jobs", "list", *of_workspace, "--json"))["jobs"]
+    beginning = job["job"].removeprefix("jobs/")[:6]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        watching = started("jobs", "watch", beginning, *of_workspace, "--json")
+        assert watching.stderr is not None
+        watching.stderr.readline()  # Says what has happened so far: it follows the job by now.
+        watching.send_signal(number)
+        stdout, stderr = watching.communicate(timeout=30)
+        assert watching.returncode == 130, stderr
+        assert json.loads(stdout.splitlines()[-1])["state"] == "running"
+        assert "The job goes on" in stderr
+    shown = result(rushes("jobs", "show", beginning, *of_workspace, "--json"))
+    assert shown["state"] == "running"
+    assert shown["videos"][0]["path"].startswith(str(tmp_path / "w"))
+    assert rushes("jobs", "show", "nothing", *of_workspace).returncode == 1
+
     running.send_signal(signal.SIGINT)
     stdout, stderr = running.communicate(timeout=30)
-    assert running.returncode == 1, stderr
+    assert running.returncode == 130, stderr
     assert json.loads(stdout.splitlines()[-1])["state"] == "cancelled"
     mine = str(tmp_path / "w").encode()
     left = [path for path in Path("/proc").glob("[0-9]*/cmdline") if mine in _read(path)]
     assert not left
+
+
+def started(*arguments: str | Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "rushes.cli", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def _read(path: Path) -> bytes:
@@ -259,7 +295,7 @@ def test_one_stage_on_one_file_needs_no_server(stage: str, material: Path, tmp_p
     )
     assert completed.returncode == 0, completed.stderr
     made = result(completed)
-    assert {"seconds", "frames", "engine", "device", "peak_rss_bytes", "artifacts"} <= set(made)
+    assert {"seconds", "frames", "engine", "device", "peak_rss_bytes", "artifacts", "notices"} <= set(made)
     assert made["artifacts"]
     assert all(Path(path).exists() for path in made["artifacts"].values())
     failed = rushes(stage, material / "text.mp4", "-o", tmp_path / "other")

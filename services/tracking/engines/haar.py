@@ -22,13 +22,16 @@ except ImportError as error:
 if TYPE_CHECKING:
     from rushes.media import Picture
 
+_LONGEST_SIDE = 640
+"""Pixels; larger pictures are looked at reduced, which for 1280 × 720 takes a quarter of the time."""
+
 _SCALE_STEP = 1.1
 _MIN_NEIGHBOURS = 5
 _MIN_SIZE = (30, 30)
 
 
 class HaarEngine:
-    """OpenCV's cascade classifier on whole grey pictures.
+    """OpenCV's cascade classifier on whole grey pictures, of at most 640 pixels on the longer side.
 
     Args:
         cascade: The trained cascade (XML).
@@ -69,6 +72,11 @@ class HaarEngine:
         for picture in pictures:
             try:
                 grey = cv2.cvtColor(picture.pixels, cv2.COLOR_RGB2GRAY)
+                height, width = grey.shape
+                scale = max(1.0, max(height, width) / _LONGEST_SIDE)
+                if scale > 1:
+                    size = max(1, round(width / scale)), max(1, round(height / scale))
+                    grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
                 boxes = self._classifier.detectMultiScale(
                     grey, scaleFactor=_SCALE_STEP, minNeighbors=_MIN_NEIGHBOURS, minSize=_MIN_SIZE
                 )
@@ -79,9 +87,10 @@ class HaarEngine:
                 ((int(x), int(y), int(w), int(h)) for x, y, w, h in boxes),
                 key=lambda box: (-box[2] * box[3], box),
             )
-            yield picture.frame, [_detection(*box) for box in largest[: self._max_faces]]
+            yield picture.frame, [_detection(box, scale) for box in largest[: self._max_faces]]
 
 
-def _detection(x: int, y: int, width: int, height: int) -> Detection:
+def _detection(box: tuple[int, int, int, int], scale: float) -> Detection:
+    x, y, width, height = (scale * side for side in box)
     # The cascade's only figure is a count of votes, which is not a confidence.
     return Detection(x=x, y=y, width=width, height=height, center=(x + width / 2, y + height / 2))

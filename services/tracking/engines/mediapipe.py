@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Container, Generator, Iterable, Sequence
-from contextlib import suppress
+import tempfile
+import weakref
+from collections.abc import Container, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +32,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rushes.media import Picture
+
+_LOG = logging.getLogger(__name__)
+_STDERR = Lock()
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Sends to the log what native code writes to stderr: as errors if this fails, else for debugging.
+
+    What other threads write to stderr meanwhile goes the same way.
+    """
+    with _STDERR, tempfile.TemporaryFile() as held:
+        level, stderr = logging.ERROR, os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+            level = logging.DEBUG
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            held.seek(0)
+            for line in held.read().decode(errors="replace").splitlines():
+                _LOG.log(level, line)
 
 
 class _SilentOptions(BaseOptions):  # type: ignore[misc]  # mediapipe has no types
@@ -63,11 +90,11 @@ class MediapipeEngine:
         self._bundle = model.read_bytes()
         self._settings = settings
         self._milliseconds = 0
-        self._landmarker = self._open()
+        self._use(self._open())
 
     def close(self) -> None:
         """Frees the networks; takes 5 s where a firewall swallows the library's statistics."""
-        self._landmarker.close()
+        self._end()
 
     def detect(
         self, pictures: Iterable[Picture], *, rate: Fraction, cuts: Container[int]
@@ -83,6 +110,10 @@ class MediapipeEngine:
                 origin = self._milliseconds + 1
             yield picture.frame, self._faces(pixels, picture.frame, origin + int(picture.frame * 1000 / rate))
 
+    def _use(self, landmarker: Any) -> None:
+        self._landmarker = landmarker
+        self._end = weakref.finalize(self, _end, landmarker)  # When the process ends, at the latest.
+
     def _open(self) -> Any:
         settings = self._settings
         options = vision.FaceLandmarkerOptions(
@@ -96,7 +127,11 @@ class MediapipeEngine:
             output_face_blendshapes=True,
         )
         try:
-            return vision.FaceLandmarker.create_from_options(options)
+            with _hushed():
+                landmarker = vision.FaceLandmarker.create_from_options(options)
+                # Its networks are ready, and have said all they say by themselves, once they have seen this.
+                self._see(landmarker, np.zeros((64, 64, 3), np.uint8), self._milliseconds + 1)
+            return landmarker
         except (RuntimeError, ValueError) as error:
             raise ResultsDiffer(
                 f"MediaPipe refuses {self._path}: {error}", remedy="Delete it and pull the model again."
@@ -111,22 +146,23 @@ class MediapipeEngine:
             self._replace()
 
     def _look(self, pixels: NDArray[np.uint8], milliseconds: int, what: str) -> Any:
-        # MediaPipe refuses a time twice, which frames less than 1 ms apart would have.
-        self._milliseconds = max(self._milliseconds + 1, milliseconds)
-        image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels)
         try:
-            return self._landmarker.detect_for_video(image, self._milliseconds)
+            return self._see(self._landmarker, pixels, milliseconds)
         except (RuntimeError, ValueError) as error:
             self._replace()  # Once it has failed, it refuses every later picture.
             reason = " ".join(str(error).split())
             raise EngineCrashed(f"MediaPipe fails on {what}: {reason}") from error
 
+    def _see(self, landmarker: Any, pixels: NDArray[np.uint8], milliseconds: int) -> Any:
+        # MediaPipe refuses a time twice, which frames less than 1 ms apart would have.
+        self._milliseconds = max(self._milliseconds + 1, milliseconds)
+        image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels)
+        return landmarker.detect_for_video(image, self._milliseconds)
+
     def _replace(self) -> None:
-        broken, self._landmarker = self._landmarker, self._open()
-        with suppress(RuntimeError):  # It says again what has failed.
-            broken.close()
-        # Its destructor would close it once more, and may then wait for ever on a thread that has ended.
-        broken._handle = None
+        end_broken = self._end
+        self._use(self._open())
+        end_broken()
 
     def _faces(self, pixels: NDArray[np.uint8], frame: int, milliseconds: int) -> list[Detection]:
         result = self._look(pixels, milliseconds, f"frame {frame}")
@@ -136,6 +172,13 @@ class MediapipeEngine:
             for landmarks, categories in zip(result.face_landmarks, result.face_blendshapes, strict=True)
         ]
         return sorted(faces, key=lambda face: face.size, reverse=True)[: self._settings.max_faces]
+
+
+def _end(landmarker: Any) -> None:
+    with suppress(RuntimeError):  # It says again what has failed, or that the process is about to end.
+        landmarker.close()
+    # Its destructor would close it once more, and may then wait for ever on a thread that has ended.
+    landmarker._handle = None
 
 
 def pixels_of(landmarks: Sequence[Any], width: int, height: int) -> NDArray[np.float64]:

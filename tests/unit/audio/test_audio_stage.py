@@ -167,9 +167,12 @@ def test_what_is_not_speech_has_no_turns(
 def test_a_video_without_sound_states_so(run: Run, ffmpeg: Callable[..., None], tmp_path: Path) -> None:
     clip = tmp_path / "mute.mp4"
     ffmpeg(*PICTURE, clip)
-    speech, result = run(clip)
+    told = Told()
+    speech, result = run(clip, context=told)
     assert (list(speech.turns), speech.duration, speech.has_audio) == ([], 0, False)
     assert result.facts == {"no_audio_track": "true"}
+    assert told.notices == ["mute.mp4 has no sound track."]
+    assert list(run(clip)[1].notices) == told.notices  # Also when nothing is done again.
     assert (result.coverage.done, result.coverage.expected) == (0, 0)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from rushes.api.common.v1.common_pb2 import EngineChoice, StageResult
 from rushes.api.events.v1.events_pb2 import Task
-from rushes.artifacts import Sighting, Speech, TrackHeader, Turn, write_speech, writing_tracks
+from rushes.artifacts import Sighting, Speech, TrackHeader, Turn, write_json, write_speech, writing_tracks
 from rushes.context import Context
 from rushes.stage import Engines, Stage, Unit, execute
 from rushes.workspace import Project, VideoFolder, Workspace
@@ -46,11 +46,23 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture
-def project(workspace: Workspace) -> Project:
+def project(workspace: Workspace, write_record: Callable[..., None]) -> Project:
     project = workspace.project("13 Camille")
     for folder in (project.docs, project.analysis, project.originals):
         folder.mkdir(parents=True)
+    write_record(project, "clip")
     return project
+
+
+@pytest.fixture
+def write_record() -> Callable[..., None]:
+    """Writes a project's record of its delivery, with these videos."""
+
+    def write(project: Project, *stems: str) -> None:
+        videos = [{"stem": stem, "source": f"originals/{stem}.mov"} for stem in stems]
+        write_json(project.root / "project.json", {"schema": "rushes.project/1", "videos": videos})
+
+    return write
 
 
 @pytest.fixture(scope="session")

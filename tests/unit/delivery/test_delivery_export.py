@@ -35,7 +35,7 @@ def analysed(video: VideoFolder, write_tracks: Write, say: Write) -> VideoFolder
     write_tracks(video.tracks, [[0.1] * 200, [0.1] * 150])
     say(video, (1, 3, "SPEAKER_00"), (2, 4, "SPEAKER_01"))
     tracks = [TrackSpeech(1, "SPEAKER_00", 0.9, [(25, 75)], {}), TrackSpeech(2, None, 0, [], {})]
-    write_speaking(video.speaking, Speaking(RATE, 200, "mouth_motion", tracks, [(50, 100)]))
+    write_speaking(video.speaking, Speaking(RATE, 200, "mouth_motion", tracks, [(50, 100)], []))
     return video
 
 

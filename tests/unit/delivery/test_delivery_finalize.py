@@ -15,7 +15,7 @@ import pytest
 from rushes.api.common.v1.common_pb2 import EngineChoice, StageResult
 from rushes.api.events.v1.events_pb2 import Task
 from rushes.context import Context
-from rushes.errors import Cancelled, InvalidInput, ResultsDiffer, StorageFull, Unavailable
+from rushes.errors import Cancelled, InvalidInput, NotFound, ResultsDiffer, StorageFull, Unavailable
 from rushes.stage import Engines, Unit, execute
 from rushes.workspace import Project, Workspace
 from services.delivery.copying import copy_verified
@@ -23,6 +23,7 @@ from services.delivery.finalize import STAGE
 from services.delivery.inventory import inventory
 
 Run = Callable[..., StageResult]
+WriteRecord = Callable[..., None]
 
 NAMES = ("clip.mp4", "l'été d'Élodie [1].csv", "-rf", 'a "b".txt', "sub folder/日本/{x}.json", ".DS_Store")
 
@@ -65,6 +66,8 @@ def test_a_verified_copy_with_its_list(
     assert listed == {
         "schema": "rushes.delivery/1",
         "project": "13 Camille",
+        "complete": True,
+        "missing": [],
         "files": [
             {"path": path, "size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
             for path, content in sorted(before.items())
@@ -73,11 +76,97 @@ def test_a_verified_copy_with_its_list(
     assert (final / "docs" / "-rf").stat().st_mtime_ns == 1_600_000_000_000_000_002
     assert result.facts["output"] == str(final)
     assert result.facts["files"] == "8"
+    assert result.facts["complete"] == "true"
+    assert list(result.notices) == []
     assert result.facts["bytes"] == str(sum(map(len, before.values())))
     assert result.artifacts[0].path == "delivered/13 Camille/rushes.json"
     assert [path.name for path in workspace.delivered.iterdir()] == ["13 Camille"]
     phase, done, total, unit = listener.phases[-1]
     assert (phase, done, unit) == ("copy", total, "bytes")
+
+
+def fill(project: Project, video: str, *stages: str) -> None:
+    folder = project.video(video)
+    folder.analysis.mkdir(parents=True, exist_ok=True)
+    for stage in stages:
+        folder.manifest(stage).write_text("{}")
+    if "convert" in stages:
+        folder.video.parent.mkdir(exist_ok=True)
+        folder.video.write_bytes(b"video")
+
+
+def test_what_failed_is_missing_from_the_delivery_and_said(
+    project: Project, workspace: Workspace, run: Run, write_record: WriteRecord
+) -> None:
+    write_record(project, "b", "sub/a", "broken", "half")
+    fill(project, "b", "convert", "scenes", "audio", "export")
+    fill(project, "sub/a", "convert", "scenes", "audio", "export")
+    fill(project, "half", "convert", "audio")
+    result = run(STAGE)
+    listed = json.loads((workspace.delivered / "13 Camille" / "rushes.json").read_text())
+    assert listed["complete"] is False
+    assert listed["missing"] == [
+        {"video": "broken", "stages": ["convert", "scenes", "audio", "export"]},
+        {"video": "half", "stages": ["scenes", "export"]},
+    ]
+    assert result.facts["complete"] == "false"
+    assert [notice for notice in result.notices if "incomplete" in notice] == [
+        "The delivery of 13 Camille is incomplete: "
+        "broken has no convert, scenes, audio, export; half has no scenes, export."
+    ]
+
+
+def test_a_video_file_that_is_gone_is_missing_though_it_was_converted(
+    project: Project, workspace: Workspace, run: Run
+) -> None:
+    fill(project, "clip", "convert", "scenes")
+    project.video("clip").video.unlink()
+    run(STAGE)
+    listed = json.loads((workspace.delivered / "13 Camille" / "rushes.json").read_text())
+    assert listed["missing"] == [{"video": "clip", "stages": ["convert"]}]
+
+
+def test_the_same_files_are_another_delivery_once_nothing_is_missing(
+    project: Project, workspace: Workspace, run: Run, write_record: WriteRecord
+) -> None:
+    write_record(project, "a", "b")
+    fill(project, "a", "convert", "scenes")
+    fill(project, "b", "convert")
+    run(STAGE)
+    fill(project, "b", "scenes")  # Provenance alone is no other content.
+    result = run(STAGE)
+    assert result.facts["output"] == str(workspace.delivered / "13 Camille v2")
+    assert json.loads((workspace.delivered / "13 Camille v2" / "rushes.json").read_text())["complete"] is True
+
+
+def test_many_incomplete_videos_are_counted(
+    project: Project, workspace: Workspace, run: Run, write_record: WriteRecord
+) -> None:
+    write_record(project, "ok", *(f"lost {number}" for number in range(7)))
+    fill(project, "ok", "convert")
+    (notice,) = run(STAGE).notices
+    assert "lost 4 has no convert; 2 more videos lack results." in notice
+    listed = json.loads((workspace.delivered / "13 Camille" / "rushes.json").read_text())
+    assert len(listed["missing"]) == 7
+
+
+@pytest.mark.parametrize(
+    ("record", "error"),
+    [
+        (None, NotFound),
+        ('{"schema": "rushes.project/1"}', ResultsDiffer),
+        ('{"schema": "rushes.project/1", "videos": [1]}', ResultsDiffer),
+    ],
+    ids=["absent", "without videos", "damaged"],
+)
+def test_a_project_whose_videos_are_not_known_is_not_called_complete(
+    filled: Project, workspace: Workspace, run: Run, record: str | None, error: type[Exception]
+) -> None:
+    place = filled.root / "project.json"
+    place.write_text(record) if record else place.unlink()
+    with pytest.raises(error, match=r"project\.json"):
+        run(STAGE)
+    assert not list(workspace.delivered.iterdir())
 
 
 def test_repeated_it_is_cached_even_though_its_own_manifest_is_new(filled: Project, run: Run) -> None:
@@ -163,11 +252,14 @@ def test_whatever_has_the_name_is_left_alone(
     assert (contents(place) if place.is_dir() else os.lstat(place).st_ino) == before
 
 
-def test_names_that_begin_alike_never_cross(filled: Project, workspace: Workspace, run: Run) -> None:
+def test_names_that_begin_alike_never_cross(
+    filled: Project, workspace: Workspace, run: Run, write_record: WriteRecord
+) -> None:
     run(STAGE)
     other = workspace.project("13 Camille v2")
     (other.docs).mkdir(parents=True)
     (other.docs / "clip.mp4").write_bytes(b"another project")
+    write_record(other, "clip")
     unit = Unit(task=Task(stage="finalize"), workspace=workspace, project=other)
     execute(STAGE, unit, Context(), Engines())
     (filled.docs / "clip.mp4").write_bytes(b"second delivery")

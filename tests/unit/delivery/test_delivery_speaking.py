@@ -89,7 +89,7 @@ def test_a_still_open_mouth_is_off_screen(
     run(STAGE, video)
     speaking = read_speaking(video.speaking)
     assert spoken(speaking.tracks) == {(1, None): []}
-    assert speaking.off_screen == [(25, 75)]
+    assert (speaking.off_screen, speaking.undecided) == ([(25, 75)], [])
 
 
 def test_a_pause_of_the_linked_mouth_is_vetoed_and_not_off_screen(
@@ -142,8 +142,58 @@ def test_two_mouths_that_move_alike_are_undecided(
     write_tracks(video.tracks, [talk(200), talk(200)])
     say(video, (0, 8, "A"))
     result = run(STAGE, video)
-    assert spoken(read_speaking(video.speaking).tracks) == {(1, None): [], (2, None): []}
+    speaking = read_speaking(video.speaking)
+    assert spoken(speaking.tracks) == {(1, None): [], (2, None): []}
+    assert (speaking.undecided, speaking.off_screen) == ([(0, 200)], [])
     assert result.facts["undecided_frames"] == "200"
+
+
+def test_either_of_two_alike_may_speak_wherever_it_is_seen(
+    video: VideoFolder, write_tracks: Write, say: Write, run: Run
+) -> None:
+    write_tracks(video.tracks, [talk(150) + unseen(50), unseen(50) + talk(150)])
+    say(video, (0, 8, "A"))
+    run(STAGE, video)
+    speaking = read_speaking(video.speaking)
+    assert [track.speaker for track in speaking.tracks] == [None, None]
+    assert (speaking.undecided, speaking.off_screen) == ([(0, 200)], [])
+
+
+def test_a_face_seen_too_briefly_to_be_judged_is_undecided(
+    video: VideoFolder, write_tracks: Write, say: Write, run: Run
+) -> None:
+    # 15 frames measured, of which the voice is heard in 3.
+    write_tracks(video.tracks, [unseen(100) + still(15, 0.3) + unseen(85)])
+    say(video, (0, 4.12, "A"))
+    run(STAGE, video)
+    speaking = read_speaking(video.speaking)
+    assert speaking.off_screen == [(0, 100)]
+    assert speaking.undecided == [(100, 103)]
+
+
+def test_the_face_of_one_voice_cannot_be_that_of_another(
+    video: VideoFolder, write_tracks: Write, say: Write, run: Run
+) -> None:
+    write_tracks(video.tracks, [talk(100) + [math.nan] * 100])
+    say(video, (0, 4, "A"), (4, 8, "B"))
+    run(STAGE, video)
+    speaking = read_speaking(video.speaking)
+    assert {track.speaker for track in speaking.tracks} == {"A"}
+    assert (speaking.undecided, speaking.off_screen) == ([], [(100, 200)])
+
+
+def test_a_talking_face_may_be_the_speaker_under_a_new_number(
+    video: VideoFolder, write_tracks: Write, say: Write, run: Run
+) -> None:
+    # One person, lost for a while and found again as another track of the same shot.
+    softly = [opening / 2 for opening in talk(50)]
+    write_tracks(video.tracks, [talk(75) + still(25) + talk(40) + unseen(60), unseen(150) + softly])
+    say(video, (0, 3, "A"), (4, 8, "A"))
+    run(STAGE, video)
+    speaking = read_speaking(video.speaking)
+    assert [track.speaker for track in speaking.tracks] == ["A", None]
+    assert speaking.off_screen == [(140, 150)]
+    assert speaking.undecided == [(150, 200)]
 
 
 def test_faces_without_blendshapes_are_unknown_and_said_so(
@@ -155,6 +205,7 @@ def test_faces_without_blendshapes_are_unknown_and_said_so(
     speaking = read_speaking(video.speaking)
     assert speaking.tracks[0].speaker is None
     assert speaking.tracks[0].evidence["frames_measured"] == 0
+    assert (speaking.undecided, speaking.off_screen) == ([(0, 200)], [])
     assert result.facts["unmeasured_tracks"] == "1"
     assert result.facts["undecided_frames"] == "200"
     assert any("stays unknown" in notice for notice in listener.notices)  # type: ignore[attr-defined]

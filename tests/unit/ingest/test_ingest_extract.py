@@ -295,6 +295,40 @@ def test_names_that_must_change_are_recorded(
 def test_videos_that_differ_by_suffix_have_stems_of_their_own(make_zip: MakeZip, do_extract: Extract) -> None:
     result = do_extract(make_zip("13_Camille.zip", {"a.mov": b"1", "A.mp4": b"2", "b.mkv": b"3"}))
     assert [video.stem for video in result.videos] == ["a.mov", "A.mp4", "b"]
+    (notice,) = result.notices
+    assert (
+        notice == "Videos whose names would be the same without their suffix keep it as part: a.mov, A.mp4."
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "ending"),
+    [
+        (["Sound/boom.WAV"], ": Sound/boom.WAV."),
+        (
+            [f"{kind}.{kind}" for kind in ("aac", "aiff", "bwf", "flac", "m4a")],
+            "bwf.bwf, flac.flac, m4a.m4a.",
+        ),
+        (
+            [f"take {n}.mp3" for n in range(8)],
+            ": " + ", ".join(f"take {n}.mp3" for n in range(5)) + " and 3 more.",
+        ),
+        (["notes.txt", "edit.aep"], ""),
+    ],
+    ids=["one", "five", "many", "none"],
+)
+def test_sound_files_are_kept_and_said_not_to_be_analysed(
+    make_zip: MakeZip, do_extract: Extract, workspace: Workspace, names: list[str], ending: str
+) -> None:
+    path = make_zip("13_Camille.zip", {"a.mp4": b"1", **dict.fromkeys(names, b"s")})
+    notices = list(do_extract(path).notices)
+    assert [notice.startswith("Sound files are kept but not analysed") for notice in notices] == (
+        [True] if ending else []
+    )
+    assert all(notice.endswith(ending) for notice in notices)
+    assert all((workspace.project(NAME).docs / name).is_file() for name in names)
+    workspace.project(NAME).manifest("extract").unlink()
+    assert list(do_extract(path).notices) == notices  # A project that was there is told about as well.
 
 
 def test_a_file_uri_and_a_relative_path_are_understood(

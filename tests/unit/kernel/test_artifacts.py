@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from rushes import artifacts
-from rushes.artifacts import Manifest, Shot, ShotList, Sighting, Speech, TrackHeader, Turn
+from rushes.artifacts import (
+    Manifest,
+    Shot,
+    ShotList,
+    Sighting,
+    Speaking,
+    Speech,
+    TrackHeader,
+    TrackSpeech,
+    Turn,
+)
 from rushes.errors import NotFound, ResultsDiffer
 
 PAL = Fraction(25)
@@ -80,6 +90,13 @@ def test_speech_and_rttm(tmp_path: Path) -> None:
     assert (tmp_path / "d.rttm").read_text() == (
         "SPEAKER my_clip 1 0.500 0.750 <NA> <NA> SPEAKER_00 <NA> <NA>\n"
     )
+
+
+def test_speaking_comes_back(tmp_path: Path) -> None:
+    track = TrackSpeech(3, "SPEAKER_00", 0.75, [(10, 20)], {"value": 0.5})
+    speaking = Speaking(PAL, 200, "mouth_motion", [track], [(20, 30)], [(30, 40), (50, 60)])
+    artifacts.write_speaking(tmp_path / "speaking.json", speaking)
+    assert artifacts.read_speaking(tmp_path / "speaking.json") == speaking
 
 
 def test_tracks_come_back_frame_by_frame(tmp_path: Path) -> None:

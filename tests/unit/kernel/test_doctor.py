@@ -136,6 +136,22 @@ def test_weights(
     assert finding.remedy == ("" if level is Level.OK else "rushes models pull w")
 
 
+def test_a_missing_model_is_told_once_with_what_it_costs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUSHES_MODELS_DIR", str(tmp_path))
+    output = CliRunner().invoke(app, ["doctor"]).output
+    assert output.count("rushes models pull mediapipe/face_landmarker.task") == 1
+    assert "without it: no blendshapes, and who speaks on screen stays unknown" in output
+    assert "engine tracking/mediapipe: cannot run: needs the model mediapipe/face_landmarker.task" in output
+
+
+def test_every_model_of_the_catalogue_is_used() -> None:
+    texts = [path.read_text("utf-8") for path in Path(parts.__file__).parents[1].glob("services/**/*.py")]
+    unused = [path for path in models.catalogue() if not any(path in text for text in texts)]
+    assert unused == []
+
+
 def stage_of(**reasons: str) -> Stage[StageSettings]:
     """Returns a stage whose engines lack what is given."""
     return Stage(

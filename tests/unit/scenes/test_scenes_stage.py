@@ -16,7 +16,7 @@ from rushes.artifacts import ShotList, read_shots
 from rushes.context import Context
 from rushes.errors import Cancelled, MediaUnreadable, ResultsDiffer, SettingsInvalid
 from rushes.stage import Engines, Unit, execute
-from rushes.workspace import VideoFolder
+from rushes.workspace import Project, VideoFolder
 from services.scenes.probabilities import read_probabilities
 from services.scenes.stage import STAGE
 
@@ -58,13 +58,13 @@ def engines() -> Iterator[Engines]:
 @pytest.fixture
 def run(engines: Engines, tmp_path: Path) -> Run:
     def task(
-        video: Path, watcher: Watcher | None = None, **settings: str
+        video: Path, watcher: Watcher | None = None, *, project: Project | None = None, **settings: str
     ) -> tuple[StageResult, VideoFolder, Watcher]:
         context = watcher or Watcher()
         sent = Task(job="j", id="t", stage="scenes")
         sent.engine.settings.update({"threads": "2", **settings})
         files = VideoFolder(video=video, analysis=tmp_path / "analysis")
-        return execute(STAGE, Unit(task=sent, video=files), context, engines), files, context
+        return execute(STAGE, Unit(task=sent, project=project, video=files), context, engines), files, context
 
     return task
 
@@ -117,13 +117,15 @@ def test_another_threshold_needs_no_inference(run: Run, three_scenes: Path) -> N
 def test_probabilities_of_another_video_or_precision_are_not_reused(
     run: Run, three_scenes: Path, ffmpeg: Ffmpeg, tmp_path: Path
 ) -> None:
-    run(three_scenes)
+    project = Project(tmp_path)  # Where a video may be converted anew; elsewhere that would be refused.
+    run(three_scenes, project=project)
     plain = tmp_path / "plain.mp4"
     ffmpeg("-f", "lavfi", "-i", "smptebars=size=320x180:rate=25:duration=2", "-pix_fmt", "yuv420p", plain)
-    _, files, _ = run(plain)
+    _, files, _ = run(plain, project=project)
     assert shots_of(files).cuts == []
     source = read_probabilities(files.analysis / "probabilities.npz").source
-    _, files, watcher = run(plain, precision="float32" if "bfloat16" in source else "bfloat16")
+    other = "float32" if "bfloat16" in source else "bfloat16"
+    _, files, watcher = run(plain, project=project, precision=other)
     assert watcher.told
     assert read_probabilities(files.analysis / "probabilities.npz").source != source
 

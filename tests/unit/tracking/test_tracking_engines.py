@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gc
 import itertools
+import logging
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -172,6 +175,31 @@ def test_one_engine_gives_the_same_again(media: Callable[[str], Path], mediapipe
 
 
 @pytest.mark.media
+@pytest.mark.parametrize(("clip", "factor"), [("talking_head_512.mp4", 2), ("interview_720p.mp4", 1)])
+def test_haar_finds_the_face_of_a_large_picture_where_it_is(
+    media: Callable[[str], Path],
+    load: Callable[..., FaceEngine],
+    monkeypatch: pytest.MonkeyPatch,
+    clip: str,
+    factor: int,
+) -> None:
+    from services.tracking.engines import haar
+
+    engine = load("haar")
+    shown = [
+        Picture(picture.frame, picture.seconds, picture.pixels.repeat(factor, 0).repeat(factor, 1))
+        for picture in pictures(media(clip), 0, 41)[::20]
+    ]
+    reduced = look(engine, shown)
+    monkeypatch.setattr(haar, "_LONGEST_SIDE", 10_000)
+    whole = look(engine, shown)
+    assert [len(faces) for _, faces in reduced] == [1] * len(shown)
+    for (_, (face,)), (_, (reference, *_)) in zip(reduced, whole, strict=True):
+        assert face.center == pytest.approx(reference.center, abs=0.1 * reference.width)
+        assert face.width == pytest.approx(reference.width, rel=0.15)
+
+
+@pytest.mark.media
 @pytest.mark.models
 @pytest.mark.parametrize("name", ["mediapipe", "haar"])
 def test_at_most_the_faces_asked_for_the_largest_first(
@@ -223,6 +251,44 @@ def test_the_library_s_statistics_find_no_server_to_trust() -> None:
     options = _SilentOptions().to_ctypes()
     assert "ca_bundle_path" in dict(options._fields_)  # A field of another name would be set in vain.
     assert options.ca_bundle_path == os.devnull.encode()
+
+
+@pytest.mark.models
+def test_nothing_of_the_library_reaches_the_user(weights: Callable[[str], Path]) -> None:
+    weights(LANDMARKER)
+    # The engine is held by the module, and nobody closes it before the process ends.
+    script = """
+import logging
+from services.tracking.engine import ENGINES
+from services.tracking.settings import TrackingSettings
+logging.basicConfig(level="DEBUG", format="logged: %(message)s")
+engine = ENGINES["mediapipe"].load(TrackingSettings(), "cpu")
+"""
+
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    lines = done.stderr.splitlines()
+    assert any("inference_feedback_manager" in line for line in lines)
+    assert [line for line in lines if not line.startswith("logged: ")] == []
+
+
+def test_what_a_library_says_before_it_fails_is_an_error_in_the_log(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from services.tracking.engines.mediapipe import _hushed
+
+    def fail() -> None:
+        with _hushed():
+            os.write(2, b"first 100 %s\nsecond\n")
+            raise RuntimeError
+
+    with caplog.at_level(logging.DEBUG), pytest.raises(RuntimeError):
+        fail()
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("ERROR", "first 100 %s"),
+        ("ERROR", "second"),
+    ]
+    os.write(2, b"afterwards")
+    assert capfd.readouterr().err == "afterwards"
 
 
 @pytest.mark.models

@@ -137,6 +137,9 @@ def test_without_shots_a_track_runs_over_the_cut_and_the_user_is_told_once(
     assert result.facts["tracks"] == "2"
     assert len(watching.notices) == 1
     assert "not known" in watching.notices[0]
+    assert watching.notices[0].endswith(
+        "Run scenes first with the same -o folder, or include the stage scenes."
+    )
 
 
 @pytest.mark.media
