@@ -290,10 +290,3 @@ def test_the_largest_picture_is_analysed(run: Run, media: Media) -> None:
     assert found.frame_rate == Fraction(30000, 1001)
     assert found.frame_count == 390
     assert len(found.shots) == 3
-
-
-@pytest.mark.media
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_the_cuts_of_real_footage(run: Run, media: Media, precision: str) -> None:
-    _, files, _ = run(media("scenes_testvideo.mp4"), precision=precision)
-    assert shots_of(files).cuts == [30, 180, 226, 346, 409, 544, 679]
