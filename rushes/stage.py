@@ -25,7 +25,7 @@ from rushes.api.events.v1.events_pb2 import Task
 from rushes.artifacts import FileRecord, Manifest, digest_of, key_of
 from rushes.context import Context
 from rushes.devices import resolve
-from rushes.errors import InvalidInput, MissingPart, NotFound, SettingsInvalid
+from rushes.errors import InvalidInput, MissingPart, NotFound, ResultsDiffer, SettingsInvalid
 from rushes.workspace import Project, VideoFolder, Workspace
 
 
@@ -305,7 +305,10 @@ def execute(stage: Stage[Any], unit: Unit, context: Context, engines: Engines) -
 def _refuse_another_video(folder: VideoFolder, digests: Mapping[str, str]) -> None:
     # Inside a project each video has a folder of its own; elsewhere the caller has chosen it.
     for path in folder.analysis.glob("*.manifest.json"):
-        other = Manifest.read(path).inputs.get("video")
+        try:
+            other = Manifest.read(path).inputs.get("video")
+        except ResultsDiffer:
+            continue  # Damaged, and written anew by its own stage.
         if other and other != digests.get("video", other):
             raise InvalidInput(
                 f"{folder.analysis} holds results of another video than {folder.video.name}.",

@@ -79,8 +79,9 @@ def show(output: Path, job: dict[str, Any]) -> None:
             for track in found["tracks"]:
                 when = ", ".join(f"{start}–{end}" for start, end in track["intervals"]) or "never"
                 print(f"  face {track['track']}: speaker {track['speaker'] or 'none'}, in frames {when}")
-            unseen = ", ".join(f"{start}–{end}" for start, end in found["off_screen"])
-            print(f"  nobody on screen: {unseen or 'never'}  (method: {found['method']})")
+            for what, key in (("nobody on screen", "off_screen"), ("not known who", "undecided")):
+                when = ", ".join(f"{start}–{end}" for start, end in found[key])
+                print(f"  {what}: {when or 'never'}  (method: {found['method']})")
         for path in sorted(analysis.glob("*")) if analysis.is_dir() else ():
             if path.is_file():
                 print(f"  {_short(path)}  {path.stat().st_size} bytes")
