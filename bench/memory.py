@@ -29,7 +29,8 @@ from rushes.pipeline import PIPELINE
 def _stage_in_this_process(workspace: Path, task: Task) -> None:
     from rushes.context import Context
     from rushes.engine_host import unit_of
-    from rushes.stage import Engines, execute, stage
+    from rushes.execution import Engines, execute
+    from rushes.stage import stage
     from rushes.workspace import Workspace
 
     started = time.monotonic()

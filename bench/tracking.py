@@ -19,7 +19,8 @@ from bench.machine import description
 from rushes.api.common.v1.common_pb2 import EngineChoice
 from rushes.api.events.v1.events_pb2 import Task
 from rushes.context import Context
-from rushes.stage import Engines, Unit, execute, stage
+from rushes.execution import Engines, execute
+from rushes.stage import Unit, stage
 from rushes.workspace import VideoFolder
 
 

@@ -25,8 +25,9 @@ from rushes.api.common.v1.common_pb2 import Progress
 from rushes.api.events.v1.events_pb2 import Task, TaskEvent, TaskStarted
 from rushes.context import Context
 from rushes.devices import resolve
+from rushes.execution import Engines, execute
 from rushes.frames import read_frame, write_frame
-from rushes.stage import Engines, Unit, execute, stage
+from rushes.stage import Unit, stage
 from rushes.workspace import VideoFolder, Workspace, permit
 
 log = logging.getLogger(__name__)

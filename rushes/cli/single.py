@@ -18,7 +18,8 @@ from rushes.cli.options import pairs
 from rushes.cli.report import coverage_json
 from rushes.context import Context
 from rushes.errors import InvalidInput
-from rushes.stage import Engines, Unit, execute
+from rushes.execution import Engines, execute
+from rushes.stage import Unit
 from rushes.stage import stage as find_stage
 from rushes.workspace import VideoFolder
 

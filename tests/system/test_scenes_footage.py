@@ -11,7 +11,8 @@ import pytest
 from rushes.api.events.v1.events_pb2 import Task
 from rushes.artifacts import read_shots
 from rushes.context import Context
-from rushes.stage import Engines, Unit, execute
+from rushes.execution import Engines, execute
+from rushes.stage import Unit
 from rushes.workspace import VideoFolder
 from services.scenes.stage import STAGE
 

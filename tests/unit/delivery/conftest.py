@@ -14,7 +14,8 @@ from rushes.api.common.v1.common_pb2 import EngineChoice, StageResult
 from rushes.api.events.v1.events_pb2 import Task
 from rushes.artifacts import Sighting, Speech, TrackHeader, Turn, write_json, write_speech, writing_tracks
 from rushes.context import Context
-from rushes.stage import Engines, Stage, Unit, execute
+from rushes.execution import Engines, execute
+from rushes.stage import Stage, Unit
 from rushes.workspace import Project, VideoFolder, Workspace
 
 RATE = Fraction(25)

@@ -18,7 +18,8 @@ from rushes.api.events.v1.events_pb2 import Task
 from rushes.artifacts import Shot, ShotList, Speaking, TrackSpeech, write_shots, write_speaking
 from rushes.context import Context
 from rushes.errors import Cancelled, ResultsDiffer
-from rushes.stage import Engines, Unit, execute
+from rushes.execution import Engines, execute
+from rushes.stage import Unit
 from rushes.workspace import Project, VideoFolder
 from services.delivery.export import STAGE
 from services.delivery.names import export_paths

@@ -16,7 +16,8 @@ from rushes.api.common.v1.common_pb2 import EngineChoice, StageResult
 from rushes.api.events.v1.events_pb2 import Task
 from rushes.context import Context
 from rushes.errors import Cancelled, InvalidInput, NotFound, ResultsDiffer, StorageFull, Unavailable
-from rushes.stage import Engines, Unit, execute
+from rushes.execution import Engines, execute
+from rushes.stage import Unit
 from rushes.workspace import Project, Workspace
 from services.delivery.copying import copy_verified
 from services.delivery.finalize import STAGE

@@ -13,7 +13,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rushes.api.common.v1.common_pb2 import EngineChoice, StageResult
 from rushes.api.events.v1.events_pb2 import Task
 from rushes.context import Context
-from rushes.stage import Engines, Unit, execute
+from rushes.execution import Engines, execute
+from rushes.stage import Unit
 from rushes.workspace import Workspace
 from services.ingest import convert, extract
 

@@ -15,7 +15,8 @@ from rushes.api.events.v1.events_pb2 import Task
 from rushes.artifacts import ShotList, read_shots
 from rushes.context import Context
 from rushes.errors import Cancelled, MediaUnreadable, ResultsDiffer, SettingsInvalid
-from rushes.stage import Engines, Unit, execute
+from rushes.execution import Engines, execute
+from rushes.stage import Unit
 from rushes.workspace import Project, VideoFolder
 from services.scenes.probabilities import read_probabilities
 from services.scenes.stage import STAGE

@@ -13,7 +13,8 @@ from rushes.api.events.v1.events_pb2 import Task
 from rushes.artifacts import Manifest, Shot, ShotList, Sighting, TrackTable, write_shots
 from rushes.context import Context
 from rushes.errors import Cancelled, MediaUnreadable, ResultsDiffer, SettingsInvalid
-from rushes.stage import Engines, Unit, execute
+from rushes.execution import Engines, execute
+from rushes.stage import Unit
 from rushes.workspace import VideoFolder
 from services.tracking.blendshapes import NAMES
 from services.tracking.engine import LANDMARKER
