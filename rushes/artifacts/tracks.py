@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # Imported late: most processes never open a track table.
     import pyarrow.parquet as pq
 
 SCHEMA = "rushes.tracks/1"
-_ROW_GROUP = 20_000
+_ROW_GROUP = 5_000
 
 
 @dataclass(frozen=True, slots=True)
