@@ -140,7 +140,7 @@ class Conductor:
                 return run.job
             run.cancel(_now())
             await self._advance(run)
-        await self._withdraw(run)
+            await self._withdraw(run)  # Before anybody can retry: it takes away whatever is queued.
         return run.job
 
     async def retry(self, name: str, stages: list[str]) -> Job:
@@ -187,9 +187,8 @@ class Conductor:
         event = TaskEvent(job=task.job, task=task.id, attempt=task.attempt, delivery_count=deliveries)
         event.time.GetCurrentTime()
         error = EngineCrashed(
-            f"{task.stage} of {task.video or 'the project'} was given to workers {deliveries} "
-            "times and none of them lived to finish it.",
-            remedy="Look at the memory of the workers and at their logs, then: rushes jobs retry.",
+            f"{task.stage} of {task.video or 'the project'} was begun {deliveries} times and never finished.",
+            remedy="Its workers died or were stopped; see their memory and logs, then: rushes jobs retry.",
         )
         event.failed.failure.CopyFrom(to_failure(error))
         await self._take(event)

@@ -24,7 +24,8 @@ JOB_ENDED = frozenset({JobState.JOB_STATE_SUCCEEDED, JobState.JOB_STATE_FAILED, 
 _NAMED = 5
 _UNDER_WAY = frozenset({TaskState.TASK_STATE_QUEUED, TaskState.TASK_STATE_RUNNING})
 MAX_VIDEOS = 2000
-"""Videos of one job; its record, which lists them, must fit into one message of the bus."""
+MAX_VIDEO_BYTES = 400_000
+"""Limits of one job: its record, which lists its videos and tasks, must fit into a message of the bus."""
 
 
 class Run:
@@ -189,9 +190,11 @@ class Run:
 
     def _succeed(self, task: TaskStatus, event: TaskEvent) -> None:
         result = event.succeeded.result
-        if len(result.videos) > MAX_VIDEOS:
+        size = sum(video.ByteSize() for video in result.videos)
+        if len(result.videos) > MAX_VIDEOS or size > MAX_VIDEO_BYTES:
             error = InvalidInput(
-                f"The delivery holds {len(result.videos)} videos; one job takes {MAX_VIDEOS} at most.",
+                f"The delivery holds {len(result.videos)} videos, whose names take {size // 1000} kB; "
+                f"one job takes {MAX_VIDEOS} videos and {MAX_VIDEO_BYTES // 1000} kB at most.",
                 remedy="Split the delivery.",
             )
             self._fail(task, to_failure(error), event.time)

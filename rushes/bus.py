@@ -30,7 +30,7 @@ from nats.js.kv import KeyValue
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from rushes.api.events.v1.events_pb2 import Task, TaskEvent
-from rushes.errors import Unavailable
+from rushes.errors import InvalidInput, Unavailable
 from rushes.pipeline import BY_STAGE, SERVICES
 from rushes.settings import Settings
 
@@ -179,6 +179,7 @@ class Bus:
         """Puts a task on the queue; the same attempt of the same task is only taken once.
 
         Raises:
+            InvalidInput: It is too large for the bus.
             Unavailable: The server did not take it in time.
         """
         service = BY_STAGE[task.stage].service
@@ -192,6 +193,7 @@ class Bus:
         """Records an event durably.
 
         Raises:
+            InvalidInput: It is too large for the bus.
             Unavailable: The server did not take it in time.
         """
         await self._publish(f"rushes.events.{event.job}.{event.task}", event.SerializeToString())
@@ -215,6 +217,11 @@ class Bus:
             async for attempt in _retrying(120):
                 with attempt:
                     await self._stream.publish(subject, payload, headers=headers)
+        except nats.errors.MaxPayloadError as error:
+            raise InvalidInput(
+                f"What is to be said on {subject} is too large for the bus ({len(payload) // 1000} kB).",
+                remedy="Split the delivery.",
+            ) from error
         except (nats.errors.Error, nats.js.errors.Error) as error:
             raise Unavailable(f"The bus did not take a message on {subject}: {error!r}.") from error
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from rushes.api.events.v1.events_pb2 import Task, TaskEvent
-from rushes.errors import EngineCrashed
+from rushes.errors import EngineCrashed, RushesError
 from rushes.frames import frame, next_frame
 
 log = logging.getLogger(__name__)
@@ -111,7 +111,8 @@ class EngineProcess:
                     )
                 event = TaskEvent.FromString(payload)
                 if event.HasField("succeeded") or event.HasField("failed"):
-                    finished = True
+                    # After an unknown failure the host ends itself, and must not be given another task.
+                    finished = event.failed.failure.reason != RushesError.reason
                     return event
                 listen(event)
         except TimeoutError as error:

@@ -84,4 +84,4 @@ async def until_signalled(work: Coroutine[Any, Any, None]) -> None:
         working.result()
     else:
         log.info("Stopping on request.")
-        await stopped(working)
+        await stopped(working, again_s=_DRAIN_S + 1)

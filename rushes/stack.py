@@ -31,7 +31,10 @@ log = logging.getLogger(__name__)
 
 _READY_S = 30
 _STOP_S = 8
-_QUICK_DEATH_S = 5
+_QUICK_END_S = 60
+_QUICK_KILL_S = 2
+"""Less than this is a quick death: an end of its own may come late in a start, a kill may not."""
+
 _MAX_QUICK_DEATHS = 6
 
 
@@ -165,7 +168,8 @@ class Stack:
         while part.process is not None:
             code = await part.process.wait()
             lived = time.monotonic() - part.started
-            part.quick_deaths = part.quick_deaths + 1 if lived < _QUICK_DEATH_S else 0
+            quick = lived < (_QUICK_END_S if code >= 0 else _QUICK_KILL_S)
+            part.quick_deaths = part.quick_deaths + 1 if quick else 0
             if part.quick_deaths >= _MAX_QUICK_DEATHS:
                 self._give_up(Unavailable(f"{part.name} cannot be kept running: {self._last_words(part)}"))
                 return

@@ -22,7 +22,7 @@ from rushes.api.jobs.v1.jobs_pb2 import Job, JobState
 from rushes.bus import Bus
 from rushes.concurrency import stopped, together
 from rushes.engine_process import EngineProcess
-from rushes.errors import Cancelled, EngineCrashed, RushesError, Unavailable, to_failure
+from rushes.errors import Cancelled, EngineCrashed, InvalidInput, RushesError, Unavailable, to_failure
 from rushes.metrics import TASK_SECONDS, TASKS
 from rushes.pipeline import stages_of
 from rushes.settings import Settings
@@ -91,7 +91,8 @@ class Worker:
         """Works until cancelled; a cancelled task is given back to the bus unfinished."""
         await self._bus.on_cancel(self._stop_job)
         records = await self._bus.records()
-        await together(*(self._pull(records) for _ in range(self._settings.slots)))
+        pulls = (self._pull(records) for _ in range(self._settings.slots))
+        await together(*pulls, again_s=_GIVE_BACK_S + 1)
 
     async def _pull(self, records: KeyValue) -> None:
         queue = await self._bus.tasks(self._service)
@@ -164,7 +165,11 @@ class Worker:
 
     async def _finish(self, task: Task, message: Msg, event: TaskEvent) -> None:
         # The event is durable before the message goes: a crash in between repeats a cached task.
-        await self._report(task, message.metadata.num_delivered, event)
+        try:
+            await self._report(task, message.metadata.num_delivered, event)
+        except InvalidInput as error:  # A result that no message can carry is a failure, and said to be.
+            event = _failed(error)
+            await self._report(task, message.metadata.num_delivered, event)
         if event.HasField("succeeded"):
             result = event.succeeded.result
             log.info("%s is done%s.", task.stage, " (cached)" if result.cached else "")

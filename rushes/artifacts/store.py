@@ -31,10 +31,8 @@ def replacing(path: Path) -> Iterator[Path]:
     suffix = f".partial{path.suffix}"
     for stale in path.parent.glob(f"{prefix}????????{glob.escape(suffix)}"):
         _sweep(stale)
-    handle, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=path.parent)
-    temporary = Path(name)
+    handle, temporary = _locked(path.parent, prefix, suffix)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
         os.fchmod(handle, 0o644)
         yield temporary
         sync(temporary)
@@ -48,6 +46,15 @@ def replacing(path: Path) -> Iterator[Path]:
 def is_partial(name: str) -> bool:
     """Tells whether a file's name is one that `replacing` gives while it writes."""
     return _PARTIAL.fullmatch(name) is not None
+
+
+def _locked(folder: Path, prefix: str, suffix: str) -> tuple[int, Path]:
+    while True:
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=folder)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, Path(name)
+        os.close(handle)  # Swept by another writer of the same path before the lock was ours.
 
 
 def _sweep(stale: Path) -> None:

@@ -15,8 +15,8 @@ from rushes.api.jobs.v1.jobs_pb2 import Job, JobSpec
 from rushes.cli.display import Display
 from rushes.cli.options import engine_choices, surroundings
 from rushes.cli.report import as_json, exit_code, print_summary
-from rushes.client import JobsClient
-from rushes.errors import InvalidInput, Unavailable
+from rushes.client import JOB_ENDED, JobsClient
+from rushes.errors import Cancelled, InvalidInput, Unavailable
 from rushes.settings import Settings
 from rushes.stack import Stack, running
 
@@ -55,11 +55,17 @@ def run(
         output_dir=str(output.resolve()) if output else "",
         deliver_incomplete=deliver_incomplete,
     )
-    return asyncio.run(_run(spec, chosen, as_json=as_json))
+    try:
+        return asyncio.run(_run(spec, chosen, as_json=as_json))
+    except asyncio.CancelledError as error:
+        raise Cancelled("Stopped on request, before there was a job.") from error
 
 
 async def _run(spec: JobSpec, chosen: Settings, *, as_json: bool) -> int:
     started = time.monotonic()
+    body = asyncio.current_task()
+    if body is not None:  # Until there is a job to cancel.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, body.cancel)
     with Display() as display:
         async with _server(chosen, spec, display) as address, JobsClient(address) as client:
             job = await client.create(spec)
@@ -98,6 +104,7 @@ async def _server(chosen: Settings, spec: JobSpec, display: Display) -> AsyncIte
 
         stack.failed.add_done_callback(give_up)
         try:
+            await _stop_leftovers(stack.jobs_address, display)
             yield stack.jobs_address
         except asyncio.CancelledError:
             if gone:
@@ -105,6 +112,15 @@ async def _server(chosen: Settings, spec: JobSpec, display: Display) -> AsyncIte
             raise
         finally:
             stack.failed.remove_done_callback(give_up)
+
+
+async def _stop_leftovers(address: str, display: Display) -> None:
+    # A stack for one job must not spend hours on another that a killed run has left in this workspace.
+    async with JobsClient(address) as client:
+        async for job in client.list():
+            if job.state not in JOB_ENDED:
+                display.say(f"Stopping {job.name}, left behind by an earlier run; what it has done is kept.")
+                await client.cancel(job.name)
 
 
 async def follow(client: JobsClient, job: Job, display: Display, *, cancels: bool) -> Job:

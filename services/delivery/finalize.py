@@ -11,13 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from rushes.artifacts import Manifest, read_json
 from rushes.context import Context
-from rushes.errors import InvalidInput, StorageFull, Unavailable
+from rushes.errors import InvalidInput, NotFound, ResultsDiffer, StorageFull, Unavailable
 from rushes.stage import Outcome, Stage, Unit
 from rushes.workspace import Project
 from services.delivery.completeness import Gap, gaps
 from services.delivery.copying import copy_verified, explained, sync_folders
-from services.delivery.delivered import MANIFEST, same, versions, write_manifest
+from services.delivery.delivered import MANIFEST, SCHEMA, same, versions, write_manifest
 from services.delivery.engine import FINALIZE, Plain
 from services.delivery.inventory import Item, fingerprint, inventory
 from services.delivery.settings import FinalizeSettings
@@ -30,7 +31,26 @@ _NAMED = 5
 
 
 def _inputs(unit: Unit, _settings: FinalizeSettings) -> Mapping[str, Path | str]:
-    return {"files": fingerprint(inventory(unit.require_project()))}
+    project = unit.require_project()
+    return {"files": fingerprint(inventory(project)), "delivered": _harm(project)}
+
+
+def _harm(project: Project) -> str:
+    """Tells what has become of the last delivery: nothing, also when there is none, or that it is not whole.
+
+    Sizes are compared; `same` reads every byte once the stage runs.
+    """
+    try:
+        earlier = Manifest.read(project.manifest("finalize"))
+        root = Path(earlier.facts["output"])
+        listed = read_json(root / MANIFEST, schema=SCHEMA)["files"]
+    except (NotFound, ResultsDiffer):
+        return ""
+    for file in listed:
+        path = root / file["path"]
+        if not path.is_file() or path.stat().st_size != file["size_bytes"]:
+            return "not whole"
+    return ""
 
 
 def _run(_engine: Plain, unit: Unit, settings: FinalizeSettings, context: Context) -> Outcome:

@@ -183,6 +183,21 @@ def test_a_removed_delivery_is_made_again(filled: Project, workspace: Workspace,
     assert contents(workspace.delivered / "13 Camille") == first
 
 
+def test_a_delivery_that_lost_a_file_is_not_called_delivered(
+    filled: Project, workspace: Workspace, run: Run
+) -> None:
+    first = Path(run(STAGE).facts["output"])
+    lost = next(path for path in (first / "docs").iterdir() if path.is_file())
+    lost.unlink()
+    again = run(STAGE)
+    assert not again.cached
+    whole = Path(again.facts["output"])
+    assert whole != first, "nothing existing is touched"
+    assert (whole / "docs" / lost.name).exists()
+    assert run(STAGE).facts["output"] == str(whole), "whole again, and not copied again"
+    assert run(STAGE).cached
+
+
 def test_identical_content_is_not_copied_twice(filled: Project, workspace: Workspace, run: Run) -> None:
     run(STAGE)
     inode = (workspace.delivered / "13 Camille" / "docs" / "clip.mp4").stat().st_ino

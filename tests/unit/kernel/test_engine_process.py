@@ -102,6 +102,8 @@ async def test_failures_and_defects_are_reported_not_raised(tmp_path: Path, proc
     defect = await process.run(probe_task(tmp_path, action="defect"), lambda _: None)
     assert defect.failed.failure.reason == "INTERNAL"
     assert not (tmp_path / "clip" / "probe.manifest.json").exists()
+    after = await process.run(probe_task(tmp_path, "next"), lambda _: None)
+    assert after.HasField("succeeded"), "a new engine, for the old one may be broken"
 
 
 @pytest.mark.parametrize(

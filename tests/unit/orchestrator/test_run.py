@@ -245,6 +245,18 @@ def test_a_delivery_of_too_many_videos_is_refused() -> None:
     assert run.task("extract").failure.reason == "INVALID_INPUT"
 
 
+def test_a_delivery_whose_names_do_not_fit_the_record_is_refused() -> None:
+    run = new_run()
+    send_ready(run)
+    done = event(run, "extract", succeeded=None)
+    name = "é" * 120
+    done.succeeded.result.videos.extend(Video(stem=f"{name}{number}") for number in range(1900))
+    run.apply(done)
+    run.settle(NOW)
+    assert run.task("extract").failure.reason == "INVALID_INPUT"
+    assert "Split" in run.task("extract").failure.remedy
+
+
 def test_what_becomes_ready_while_a_job_is_cancelled_is_cancelled_too() -> None:
     run = new_run()
     send_ready(run)
