@@ -72,8 +72,8 @@ class Conductor:
         """Creates a job; the same request_id returns the job that it made.
 
         Raises:
-            InvalidInput: The spec names no delivery or an unknown stage, or is too large, or
-                request_id is no UUID.
+            InvalidInput: The spec names no delivery or an unknown stage, has settings for a stage
+                that it does not run, or is too large; or request_id is no UUID.
             OutsideWorkspace: It reads from or delivers to a folder that is not allowed.
         """
         identifier = identifier_of(request_id)
@@ -83,7 +83,9 @@ class Conductor:
             raise InvalidInput(f"The job's description exceeds {_MAX_SPEC_BYTES // 1024} kB.")
         for uri in (*spec.delivery, *filter(None, [spec.output_dir])):
             permit(uri, self._workspace, self._settings.allowed_roots)
-        closure([*spec.stages, *spec.engines])
+        stages = {step.stage for step in closure(spec.stages)}
+        if unused := sorted(set(spec.engines) - stages):
+            raise InvalidInput(f"Settings are given for {', '.join(unused)}, which the job does not run.")
         return await self._finish(self._create(spec, f"jobs/{identifier}"))
 
     async def _create(self, spec: JobSpec, name: str) -> Job:

@@ -21,7 +21,7 @@ from rushes.api.jobs.v1 import jobs_pb2 as pb
 from rushes.api.jobs.v1.jobs_pb2 import Job, JobSpec, JobState, TaskState
 from rushes.api.jobs.v1.jobs_pb2_grpc import JobServiceStub
 from rushes.client import JobsClient
-from rushes.errors import OutsideWorkspace
+from rushes.errors import InvalidInput, OutsideWorkspace
 from rushes.pipeline import BY_STAGE, SERVICES
 from rushes.stack import Stack
 
@@ -184,7 +184,9 @@ async def test_a_foreign_message_blocks_nobody(start_stack: StackMaker, tmp_path
         assert JobState.Name(job.state) == "JOB_STATE_SUCCEEDED"
 
 
-async def test_a_job_may_only_touch_what_the_server_allows(start_stack: StackMaker, tmp_path: Path) -> None:
+async def test_a_job_may_only_ask_for_what_it_runs_and_is_allowed(
+    start_stack: StackMaker, tmp_path: Path
+) -> None:
     async with start_stack(tmp_path / "workspace") as (_, client):
         for spec in (
             JobSpec(delivery=[str(tmp_path / "private.zip")]),
@@ -192,6 +194,10 @@ async def test_a_job_may_only_touch_what_the_server_allows(start_stack: StackMak
         ):
             with pytest.raises(OutsideWorkspace):
                 await client.create(spec)
+        with pytest.raises(InvalidInput, match="audio"):
+            await client.create(
+                JobSpec(delivery=["x.zip"], stages=["scenes"], engines={"audio": EngineChoice(name="noop")})
+            )
         sneaky = slow_spec(videos=1, seconds=0)
         sneaky.engines["finalize"].settings["output"] = "/etc"
         job = await ended(client, await client.create(sneaky))
