@@ -26,10 +26,8 @@ def rushes(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Path]:
-    """A workspace on which `rushes up` runs."""
-    workspace = tmp_path / "workspace"
+def start(workspace: Path) -> subprocess.Popen[str]:
+    """Starts `rushes up` and waits until it says that it is."""
     up = subprocess.Popen(
         [sys.executable, "-m", "rushes.cli", "up", "--workspace", workspace],
         stdout=subprocess.PIPE,
@@ -37,11 +35,19 @@ def running(tmp_path: Path) -> Iterator[Path]:
         text=True,
     )
     assert up.stdout is not None
-    assert "is up" in up.stdout.readline()
+    with up.stdout:  # It says nothing more.
+        assert "is up" in up.stdout.readline()
+    return up
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Path]:
+    """A workspace on which `rushes up` runs."""
+    workspace = tmp_path / "workspace"
+    up = start(workspace)
     yield workspace
     up.send_signal(signal.SIGINT)
     assert up.wait(30) == 0
-    up.stdout.close()
 
 
 def test_jobs_of_a_running_stack_are_seen_followed_and_run_again(running: Path) -> None:
@@ -69,17 +75,9 @@ def test_a_delivery_from_elsewhere_needs_permission(running: Path, tmp_path: Pat
 
 def test_nothing_is_left_running_when_the_owner_is_killed(tmp_path: Path) -> None:
     workspace = tmp_path / "workspace"
-    up = subprocess.Popen(
-        [sys.executable, "-m", "rushes.cli", "up", "--workspace", workspace],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert up.stdout is not None
-    assert "is up" in up.stdout.readline()
+    up = start(workspace)
     os.kill(up.pid, signal.SIGKILL)
     up.wait()
-    up.stdout.close()
     deadline = time.monotonic() + 20
     while left := _processes(str(workspace)):
         assert time.monotonic() < deadline, left
